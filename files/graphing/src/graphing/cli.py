@@ -1,0 +1,41 @@
+"""The command `graphing`: one sub-command per daemon.
+
+Exit codes: 0 for a clean stop or a good configuration, 1 for a failure while running,
+2 for a command line or a configuration that can't be used.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from graphing import __version__
+from graphing.config import ConfigError
+from graphing.log import set_up_logging
+from graphing.statsd import server as statsd
+from graphing.statsd.settings import read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sub-command named in `arguments` (default: the process's own); return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = read_settings(options.config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if options.check:
+        print(f"{options.config}: ok")
+        return 0
+    set_up_logging()
+    return statsd.main(settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graphing", description=__doc__.partition("\n")[0])
+    parser.add_argument("--version", action="version", version=f"graphing {__version__}")
+    daemons = parser.add_subparsers(dest="daemon", required=True, metavar="DAEMON")
+    command = daemons.add_parser("statsd", help="aggregate StatsD datagrams and send them to carbon")
+    command.add_argument("--config", type=Path, default=Path("/etc/graphing/statsd.toml"), metavar="FILE")
+    command.add_argument("--check", action="store_true", help="check the configuration and stop")
+    return parser

@@ -1,0 +1,98 @@
+"""The settings of `graphing statsd`: `statsd.example.toml` says what each means."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from graphing.config import Complaint, flag, list_of, load, number, one_of, setting, text, whole
+from graphing.statsd.aggregate import Rules
+from graphing.statsd.naming import Naming, conflict_in_plain, etsy, legacy, plain
+from graphing.statsd.protocol import Kind
+
+_SEGMENT = r"[A-Za-z0-9_-]{1,100}"
+_NAME = rf"{_SEGMENT}(\.{_SEGMENT}){{0,9}}"
+_name = text(_NAME, "must be a name: letters, digits, _ and -, parts joined by dots")
+_name_or_empty = text(f"({_NAME})?", 'must be "" or a name: letters, digits, _ and -, parts joined by dots')
+_host = text(r"[A-Za-z0-9_.:%-]{1,255}", "must be an address or a host name")
+_percentile = number(
+    lambda p: 0.001 <= abs(p) < 100, "must be numbers between -100 and 100, not closer to 0 than 0.001"
+)
+
+
+@dataclass(frozen=True)
+class Statsd:
+    """Receiving, aggregating and naming."""
+
+    listen: str = setting("0.0.0.0", _host)  # noqa: S104 - behind the host's firewall, as every peer
+    port: int = setting(8125, whole(1, 65535))
+    receive_buffer: int = setting(8 * 1024 * 1024, whole(4096, 1024**3))
+    interval: int = setting(10, whole(1, 3600))
+    percentiles: tuple[float, ...] = setting((90,), list_of(_percentile))
+    namespace: str = setting("plain", one_of("plain", "etsy", "legacy"))
+    prefix: str = setting("stats", _name_or_empty)
+    suffix: str = setting("", _name_or_empty)
+    prefix_counter: str = setting("counters", _name_or_empty)
+    prefix_timer: str = setting("timers", _name_or_empty)
+    prefix_gauge: str = setting("gauges", _name_or_empty)
+    prefix_set: str = setting("sets", _name_or_empty)
+    health_prefix: str = setting("statsd", _name)
+    flush_counts: bool = setting(True, flag)
+    delete_idle: tuple[str, ...] = setting((), list_of(one_of(*Kind)))
+    state_file: str = setting(
+        "/var/lib/graphing-statsd/state.json", text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
+    )
+
+    def naming(self) -> Naming:
+        """Return the configured namespace."""
+        if self.namespace == "plain":
+            return plain(self.prefix, self.health_prefix, self.flush_counts)
+        if self.namespace == "legacy":
+            return legacy(self.suffix, self.health_prefix, self.flush_counts)
+        prefixes = {
+            Kind.COUNTER: self.prefix_counter,
+            Kind.TIMER: self.prefix_timer,
+            Kind.GAUGE: self.prefix_gauge,
+            Kind.SET: self.prefix_set,
+        }
+        return etsy(self.prefix, self.suffix, prefixes, self.health_prefix, self.flush_counts)
+
+    def rules(self) -> Rules:
+        """Return what the engine must know."""
+        forget = frozenset(map(Kind, self.delete_idle))
+        if self.namespace != "plain":
+            return Rules(forget)
+        return Rules(forget, conflict_in_plain(self.prefix, self.health_prefix, self.percentiles))
+
+
+@dataclass(frozen=True)
+class Carbon:
+    """Where the lines go."""
+
+    host: str = setting("127.0.0.1", _host)
+    port: int = setting(2003, whole(1, 65535))
+    queue_lines: int = setting(1_000_000, whole(1000, 1_000_000_000))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A whole file."""
+
+    statsd: Statsd = field(default_factory=Statsd)
+    carbon: Carbon = field(default_factory=Carbon)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a file; raise ConfigError with everything that is wrong."""
+    return load(path, Settings, _contradictions)
+
+
+def _contradictions(settings: Settings) -> Iterator[Complaint]:
+    statsd = settings.statsd
+    if statsd.namespace == "plain":
+        if statsd.health_prefix == statsd.prefix:
+            yield Complaint("statsd.health_prefix", statsd.health_prefix, "must differ from statsd.prefix")
+        if statsd.suffix:
+            # Carbon's roll-up rules go by the last part of a name.
+            yield Complaint(
+                "statsd.suffix", statsd.suffix, 'must be "" in namespace "plain": roll-ups go by the leaf'
+            )

@@ -1,0 +1,138 @@
+"""A carbon that remembers, and the real daemon as a process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+DEADLINE = 30.0
+
+# What systemd does for a socket unit: the socket is descriptor 3, and LISTEN_PID is the daemon's own.
+_ACTIVATE = """
+import os, sys
+fd = int(sys.argv[1])
+if fd >= 0:
+    os.dup2(fd, 3)
+    os.set_inheritable(3, True)
+    os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "graphing", "statsd", "--config", sys.argv[2]])
+"""
+
+
+def wait_for(condition, what):
+    """Return the first true value of `condition()`; fail after a deadline."""
+    end = time.monotonic() + DEADLINE
+    while not (result := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {DEADLINE} s in vain for {what() if callable(what) else what}")
+        time.sleep(0.01)
+    return result
+
+
+class Carbon:
+    """Listens as carbon does; keeps the last value per name and timestamp, as whisper does."""
+
+    def __init__(self, port=0):
+        self.points = {}
+        self.lines = 0
+        self.bad = []
+        self._clients = []
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._clients.append(client)
+            threading.Thread(target=self._read, args=(client,), daemon=True).start()
+
+    def _read(self, client):
+        rest = b""
+        try:
+            while data := client.recv(65536):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._store(line)
+        except OSError:
+            pass
+        client.close()
+
+    def _store(self, line):
+        self.lines += 1
+        try:
+            name, value, stamp = line.decode("ascii").split(" ")
+            self.points[name, int(stamp)] = float(value)
+        except ValueError:
+            self.bad.append(line)
+
+    def series(self, name):
+        """Return {timestamp: value}."""
+        return {stamp: value for (found, stamp), value in list(self.points.items()) if found == name}
+
+    def total(self, name):
+        return sum(self.series(name).values())
+
+    def close(self):
+        """Go away as a killed process does: nobody listens, and connections end in a reset."""
+        # shutdown() wakes the thread in accept(), which would hold the port otherwise.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for client in self._clients:
+            try:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                client.shutdown(socket.SHUT_RDWR)
+                client.close()
+            except OSError:
+                pass
+
+
+class Daemon:
+    """`graphing statsd` as a process, with a UDP socket passed to it or one of its own."""
+
+    def __init__(self, folder, carbon_port, inbox=None, environment=None, **settings):
+        self.log = folder / "log"
+        config = folder / "statsd.toml"
+        settings = {"interval": 1, "state_file": str(folder / "state.json"), **settings}
+        lines = [f"{key} = {toml(value)}" for key, value in settings.items()]
+        config.write_text("\n".join(["[statsd]", *lines, "[carbon]", f"port = {carbon_port}", ""]))
+        fd = inbox.fileno() if inbox else -1
+        source = Path(__file__).parent.parent / "src"
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _ACTIVATE, str(fd), str(config)],
+                pass_fds=[fd] if inbox else [],
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(source), **(environment or {})},
+            )
+
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        assert self.process.wait(DEADLINE) == (0 if number in (signal.SIGTERM, signal.SIGINT) else -number)
+
+    def text(self):
+        return self.log.read_text()
+
+
+def toml(value):
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def udp_socket():
+    inbox = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    inbox.bind(("127.0.0.1", 0))
+    return inbox
+
+
+def send(inbox_or_port, *datagrams):
+    port = inbox_or_port if isinstance(inbox_or_port, int) else inbox_or_port.getsockname()[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        for datagram in datagrams:
+            client.sendto(datagram, ("127.0.0.1", port))

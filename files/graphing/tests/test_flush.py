@@ -1,0 +1,218 @@
+"""What reaches Graphite: names and numbers of the three namespaces."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphing.line import is_legal_name
+from graphing.statsd.aggregate import Engine
+from graphing.statsd.flush import measurements
+from graphing.statsd.health import Counted, Levels, health
+from graphing.statsd.protocol import Kind
+from graphing.statsd.settings import Statsd
+from graphing.statsd.timers import percentile_suffix, summary
+
+TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}
+
+
+def flushed(lines, seconds=10, **settings):
+    statsd = Statsd(**settings)
+    engine = Engine(statsd.rules())
+    fed = engine.feed(lines)
+    assert not fed.bad
+    assert not fed.conflicts
+    pairs = list(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds))
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def own(seconds=10, **settings):
+    levels = Levels(buckets=3, lag=0.5, flush_duration=0.25, memory_rss=4096, lines_queued=9)
+    return dict(health(Statsd(**settings).naming(), seconds, Counted(packets=20), levels))
+
+
+ONE_TO_TEN = "\n".join(f"t:{value}|ms" for value in (10, 1, 9, 2, 8, 3, 7, 4, 6, 5))
+
+
+def test_one_to_ten_as_observed_with_etsy():
+    got = flushed(ONE_TO_TEN, percentiles=(90, -10, 99.9, 50))
+    expected = {
+        "count": 10, "rate": 1, "sum": 55, "sum_squares": 385, "mean": 5.5, "median": 5.5,
+        "lower": 1, "upper": 10, "std": 2.8722813232690143,
+        "count_90": 9, "mean_90": 5, "upper_90": 9, "sum_90": 45, "sum_squares_90": 285,
+        "count_top10": 1, "mean_top10": 10, "lower_top10": 10, "sum_top10": 10, "sum_squares_top10": 100,
+        "count_99_9": 10, "mean_99_9": 5.5, "upper_99_9": 10, "sum_99_9": 55, "sum_squares_99_9": 385,
+        "count_50": 5, "mean_50": 3, "upper_50": 5, "sum_50": 15, "sum_squares_50": 55,
+    }  # fmt: skip
+    assert got == {f"stats.t.{leaf}": value for leaf, value in expected.items()}
+
+
+def test_a_sampled_timer_as_observed_with_etsy():
+    got = flushed("t:320|ms\nt:100|ms|@0.1\nt:50|ms", seconds=2, namespace="etsy")
+    expected = {
+        "count": 12, "count_ps": 6, "sum": 470, "mean": 156.66666666666666, "std": 117.28408057172787,
+        "median": 100, "count_90": 3,
+    }  # fmt: skip
+    assert {leaf: got[f"stats.timers.t.{leaf}"] for leaf in expected} == expected
+
+
+def test_half_a_value_counts_as_one():
+    # 2.5 of 5: Python's round() would keep 2.
+    assert dict(summary([1, 2, 3, 4, 5], (50,)))["count_50"] == 3
+
+
+def test_a_percentile_of_nothing_is_left_out_and_one_value_is_kept_whole():
+    assert "count_10" not in dict(summary([1, 2, 3], (10,)))
+    assert dict(summary([7], (10, -1)))["upper_10"] == 7
+    assert dict(summary([7], (10, -1)))["lower_top1"] == 7
+
+
+@pytest.mark.parametrize(
+    ("percentile", "suffix"),
+    [(90, "90"), (90.0, "90"), (99.9, "99_9"), (-10, "top10"), (-0.5, "top0_5"), (0.001, "0_001")],
+)
+def test_percentiles_in_names(percentile, suffix):
+    assert percentile_suffix(percentile) == suffix
+
+
+ALL_KINDS = "c:20|c\nt:5|ms\ng:1.5|g\ns:x|s\ns:y|s"
+
+
+def test_plain_keeps_types_out_of_names():
+    got = flushed(ALL_KINDS, percentiles=())
+    assert got["stats.c.count"] == 20
+    assert got["stats.c.rate"] == 2
+    assert got["stats.t.count"] == 1
+    assert got["stats.t.rate"] == 0.1
+    assert got["stats.g"] == 1.5
+    assert got["stats.s.unique"] == 2
+    assert not {part for name in got for part in name.split(".")[2:]} & TYPES
+
+
+def test_plain_without_a_prefix():
+    assert {"c.count", "c.rate", "g"} <= flushed(ALL_KINDS, prefix="").keys()
+
+
+def test_etsy_names():
+    got = flushed(ALL_KINDS, namespace="etsy", percentiles=())
+    assert got["stats.counters.c.count"] == 20
+    assert got["stats.counters.c.rate"] == 2
+    assert got["stats.timers.t.count_ps"] == 0.1
+    assert got["stats.timers.t.mean"] == 5
+    assert got["stats.gauges.g"] == 1.5
+    assert got["stats.sets.s.count"] == 2
+
+
+def test_etsy_prefixes_and_suffix_are_settings_and_an_empty_one_drops_its_segment():
+    got = flushed(
+        ALL_KINDS, namespace="etsy", prefix="my.app", prefix_counter="", prefix_gauge="levels", suffix="web1"
+    )
+    assert {"my.app.c.count.web1", "my.app.levels.g.web1", "my.app.timers.t.mean.web1"} <= got.keys()
+    assert "counters.c.count" in flushed(ALL_KINDS, namespace="etsy", prefix="")
+
+
+def test_legacy_names():
+    got = flushed(ALL_KINDS, namespace="legacy", percentiles=(), suffix="z")
+    assert got["stats_counts.c.z"] == 20
+    assert got["stats.c.z"] == 2
+    assert got["stats.timers.t.count_ps.z"] == 0.1
+    assert got["stats.gauges.g.z"] == 1.5
+    assert got["stats.sets.s.count.z"] == 2
+
+
+@pytest.mark.parametrize("namespace", ["plain", "etsy", "legacy"])
+def test_counts_can_be_left_out(namespace):
+    got = flushed("c:20|c", namespace=namespace, flush_counts=False)
+    assert list(got.values()) == [2]
+
+
+@pytest.mark.parametrize(("namespace", "rate"), [("plain", "rate"), ("etsy", "count_ps")])
+def test_an_idle_timer_has_a_count_and_a_rate_only(namespace, rate):
+    statsd = Statsd(namespace=namespace)
+    engine = Engine(statsd.rules())
+    engine.feed("t:1|ms")
+    engine.take()
+    got = dict(measurements(engine.take(), statsd.naming(), (90,), 10))
+    assert {name.rpartition(".")[2]: value for name, value in got.items()} == {"count": 0, rate: 0}
+
+
+def test_own_metrics_in_plain():
+    got = own()
+    assert set(got) == {
+        "statsd.packets.count",
+        "statsd.metrics.count",
+        "statsd.bad_lines.count",
+        "statsd.type_conflicts.count",
+        "statsd.kernel_drops.count",
+        "statsd.lines.sent.count",
+        "statsd.lines.dropped.count",
+        "statsd.lines.not_finite.count",
+        "statsd.lines.queued",
+        "statsd.buckets",
+        "statsd.lag",
+        "statsd.flush.duration",
+        "statsd.memory.rss",
+    }
+    assert got["statsd.packets.count"] == 20
+    assert not {part for name in got for part in name.split(".")} & TYPES
+
+
+def test_own_metrics_in_etsys_namespaces_are_where_etsy_has_them():
+    etsy = own(namespace="etsy")
+    assert etsy["stats.counters.statsd.packets_received.count"] == 20
+    assert etsy["stats.counters.statsd.packets_received.rate"] == 2
+    assert etsy["stats.statsd.numStats"] == 3
+    assert etsy["stats.statsd.lag"] == 0.5
+    legacy = own(namespace="legacy", health_prefix="me")
+    assert legacy["stats_counts.me.packets_received"] == 20
+    assert legacy["stats.me.packets_received"] == 2
+    assert legacy["me.numStats"] == 3
+    assert legacy["stats.me.lag"] == 0.5
+
+
+_FLOATS = st.floats(-1e6, 1e6)
+
+
+@given(st.lists(_FLOATS, min_size=1, max_size=40), st.sampled_from([0.5, 10, 50, 90, 99.9]))
+def test_statistics_stay_within_the_values(values, percentile):
+    got = dict(summary(values, (percentile, -percentile)))
+    assert got["lower"] == min(values)
+    assert got["upper"] == max(values)
+    assert got["lower"] <= got["median"] <= got["upper"]
+    assert got["sum"] == math.fsum(values)
+    assert got["std"] >= 0
+    suffix = percentile_suffix(percentile)
+    if f"count_{suffix}" in got:
+        kept = got[f"count_{suffix}"]
+        assert got[f"upper_{suffix}"] == sorted(values)[kept - 1]
+        assert got[f"lower_top{suffix}"] == sorted(values)[-kept]
+
+
+@given(
+    st.lists(_FLOATS, min_size=1, max_size=20).flatmap(lambda v: st.tuples(st.just(v), st.permutations(v)))
+)
+def test_statistics_do_not_depend_on_the_order(orders):
+    assert dict(summary(orders[0], (90, -10))) == dict(summary(orders[1], (90, -10)))
+
+
+_NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
+_NAMES = st.text(st.sampled_from("ab._-/ ;=\xe9%0"), min_size=1, max_size=12)
+
+
+@given(
+    st.lists(st.tuples(_NAMES, _NUMBERS, st.sampled_from(["c", "ms", "g", "s", "c|@0.1"])), max_size=20),
+    st.sampled_from(["plain", "etsy", "legacy"]),
+)
+def test_every_name_is_legal_and_none_is_made_twice(parts, namespace):
+    statsd = Statsd(namespace=namespace, percentiles=(90, -10, 99.9))
+    engine = Engine(statsd.rules())
+    engine.feed("\n".join("{}:{}|{}".format(*part) for part in parts))
+    pairs = list(measurements(engine.take(), statsd.naming(), statsd.percentiles, 10))
+    for name, _ in pairs:
+        assert is_legal_name(name)
+        assert re.fullmatch(r"stats(_counts)?(\.[A-Za-z0-9_-]+)+", name)
+    if namespace == "plain":
+        assert len(dict(pairs)) == len(pairs)

@@ -1,0 +1,211 @@
+"""The forum as it runs: gunicorn, several workers, simulated visitors, and a StatsD that adds up."""
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing, contextmanager
+
+import httpx
+import pytest
+
+
+@contextmanager
+def serve(tmp_path, statsd, **environ):
+    """Run `photoworld serve` on a Unix socket; end it as systemd would."""
+    path = tmp_path / "forum.sock"
+    log = (tmp_path / "serve.log").open("a")
+    settings = {
+        "PHOTOWORLD_SECRET_KEY": "k" * 32,
+        "PHOTOWORLD_DATABASE": str(tmp_path / "forum.sqlite3"),
+        "PHOTOWORLD_BIND": f"unix:{path}",
+        "PHOTOWORLD_STATSD_PORT": str(statsd.port),
+        "HOME": str(tmp_path / "home"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "photoworld", "serve"], env=os.environ | settings | environ, stderr=log
+    )
+    try:
+        yield process, path
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        log.close()
+
+
+def is_up(path):
+    if not path.exists():
+        return False
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        try:
+            return client.get("http://photoworld/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+def simulate(path, **options):
+    """Let visitors come in a hurry, in one wave."""
+    options = {"duration": 5, "period": 5, "rate": 30, "think": 0.02} | options
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return subprocess.run(
+        [sys.executable, "-m", "photoworld", "simulate", f"--url=unix:{path}", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def totals(lines):
+    """Add up the lines as StatsD does."""
+    counters: Counter[str] = Counter()
+    values: dict[str, list[float]] = {}
+    members: dict[str, set[str]] = {}
+    for line in lines:
+        bucket, value, kind = re.fullmatch(r"photoworld\.([^:]+):([^|]+)\|(c|ms|g|s)", line).groups()
+        if kind == "c":
+            counters[bucket] += int(value)
+        elif kind == "s":
+            members.setdefault(bucket, set()).add(value)
+        else:
+            values.setdefault(bucket, []).append(float(value))
+    return counters, values, members
+
+
+def test_every_number_comes_from_something_that_happened(tmp_path, statsd, wait_until):
+    with serve(tmp_path, statsd) as (server, path):
+        wait_until(lambda: is_up(path), "the forum answers")
+        statsd.read()
+        result = simulate(path, seed=1, accounts=6)
+        assert result.returncode == 0, result.stderr
+    assert server.returncode == 0
+    counters, values, members = totals(statsd.read())
+
+    with closing(sqlite3.connect(tmp_path / "forum.sqlite3")) as database:
+
+        def one(query):
+            return database.execute(query).fetchone()[0]
+
+        assert counters["signups"] == one("SELECT count(*) FROM member") > 0
+        assert counters["logins"] == one("SELECT sum(logins) FROM member") > 0
+        assert counters["threads"] == one("SELECT count(*) FROM thread") > 0
+        assert counters["replies"] == one("SELECT count(*) FROM post") - counters["threads"] > 0
+        assert counters["views"] == one("SELECT sum(views) FROM thread") > 0
+        lengths = [row[0] for row in database.execute("SELECT count(*) FROM post GROUP BY thread_id")]
+    assert Counter(values["thread_length"]) == Counter(n for posts in lengths for n in range(1, posts + 1))
+
+    visits, requests, _ = map(int, re.findall(r"\d+", result.stderr.splitlines()[-1]))
+    assert len(members["visitors"]) == visits
+    timed = {bucket: len(found) for bucket, found in values.items() if bucket.startswith("request.")}
+    answered = {bucket: count for bucket, count in counters.items() if bucket.startswith("responses.")}
+    assert sum(timed.values()) == sum(answered.values()) == requests
+    assert "responses.5xx" not in answered
+    # The visitors break no rule: all that is ever refused is a wrong password.
+    assert answered["responses.4xx"] == counters["logins_failed"] > 0
+    assert max(values["active_sessions"]) <= visits
+    assert {bucket.removeprefix("request.") for bucket in timed} == {
+        "front",
+        "login",
+        "logout",
+        "new_thread",
+        "reply",
+        "signup",
+        "thread",
+    }
+
+
+def test_a_second_run_finds_its_accounts_again(tmp_path, statsd, wait_until):
+    with serve(tmp_path, statsd) as (_, path):
+        wait_until(lambda: is_up(path), "the forum answers")
+        assert simulate(path, seed="again", accounts=2).returncode == 0
+        counters, _, _ = totals(statsd.read())
+        assert counters["signups"] == 2
+        assert simulate(path, seed="again", accounts=2).returncode == 0
+        counters, _, _ = totals(statsd.read())
+        assert counters["signups"] == 0
+        assert counters["logins"] > 0
+
+
+def test_the_gauge_is_sent_without_any_visitor(tmp_path, statsd):
+    with serve(tmp_path, statsd):
+        statsd.wait_for("photoworld.active_sessions:0|g")
+
+
+def test_workers_resolve_the_name_of_statsd_themselves(tmp_path, statsd):
+    with serve(tmp_path, statsd, PHOTOWORLD_STATSD_HOST="localhost"):
+        statsd.wait_for("photoworld.active_sessions:0|g")
+
+
+def test_the_forum_serves_while_the_name_of_statsd_does_not_resolve(tmp_path, statsd, wait_until):
+    with serve(tmp_path, statsd, PHOTOWORLD_STATSD_HOST="statsd.invalid") as (_, path):
+        wait_until(lambda: is_up(path), "the forum answers")
+        wait_until(
+            lambda: (tmp_path / "serve.log").read_text().count("statsd.invalid does not resolve") == 2,
+            "both workers say so",
+        )
+    assert statsd.read() == []
+
+
+def test_serving_writes_nothing_but_the_database(tmp_path, statsd, wait_until):
+    with serve(tmp_path, statsd) as (_, path):
+        wait_until(lambda: is_up(path), "the forum answers")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["forum.sqlite3", "serve.log"]
+
+
+# What systemd does for a service with a socket unit: the listening socket becomes descriptor 3.
+ACTIVATED = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "photoworld", "serve"])
+"""
+
+
+def test_a_socket_from_systemd_is_used_and_its_queue_is_served(tmp_path, statsd):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as early:
+            early.settimeout(60)
+            early.sendall(b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n")
+            environ = {
+                "PHOTOWORLD_SECRET_KEY": "k" * 32,
+                "PHOTOWORLD_DATABASE": str(tmp_path / "forum.sqlite3"),
+                "PHOTOWORLD_BIND": "unix:/nonexistent/ignored.sock",
+                "PHOTOWORLD_STATSD_PORT": str(statsd.port),
+            }
+            process = subprocess.Popen(
+                [sys.executable, "-c", ACTIVATED, str(listening.fileno())],
+                env=os.environ | environ,
+                pass_fds=[listening.fileno()],
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                answer = early.makefile("rb").read()
+            finally:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+    assert answer.startswith(b"HTTP/1.0 200 OK")
+    assert answer.endswith(b"ok\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_simulated_visitors_go_home_when_told(tmp_path, statsd, wait_until, number):
+    with serve(tmp_path, statsd) as (_, path):
+        wait_until(lambda: is_up(path), "the forum answers")
+        with subprocess.Popen(
+            [sys.executable, "-m", "photoworld", "simulate", "--url", f"unix:{path}", "--rate", "100"],
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            wait_until(
+                lambda: any(".request.front" in line for line in statsd.read()),
+                "somebody opens the front page",
+            )
+            process.send_signal(number)
+            said = process.stderr.read()
+        assert process.returncode == 0
+        assert "Traceback" not in said

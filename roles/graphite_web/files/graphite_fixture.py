@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+"""Bring graphite-web's database to what is declared, and say what that changed.
+
+    graphite-fixture [--check] tables
+    graphite-fixture [--check] accounts   < [{"username": "admin", "password": "...", "superuser": true}, ...]
+    graphite-fixture [--check] dashboards < [{"name": "Photoworld", "graphs": [...], ...}, ...]
+
+Prints a line `CHANGED what: how` for each change, or `OK`; never a password. With --check nothing is written.
+`createsuperuser` fails on its second run and never changes a password; `loaddata` overwrites every time: hence this.
+"""
+
+import json
+import sys
+
+import django
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+
+def pending_migrations():
+    """Names of the migrations that the database has not seen."""
+    executor = MigrationExecutor(connection)
+    return [f"{step.app_label}.{step.name}" for step, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+
+
+def tables(check):
+    """Create and alter tables."""
+    pending = pending_migrations()
+    if pending and not check:
+        call_command("migrate", run_syncdb=True, interactive=False, verbosity=0)
+    return [f"tables: {name}" for name in pending]
+
+
+def account_changes(user, want, check_password):
+    """Fields of the account that differ from the wish, with the values to set."""
+    first, _, last = want.get("name", "").partition(" ")
+    superuser = bool(want.get("superuser", False))
+    wished = {
+        "email": want.get("email", ""),
+        "first_name": first,
+        "last_name": last,
+        "is_superuser": superuser,
+        "is_staff": superuser,
+        "is_active": True,
+    }
+    changes = {field: value for field, value in wished.items() if getattr(user, field) != value}
+    # The plain function: the method of the same name may store a new hash of the same password.
+    if not check_password(want["password"], user.password):
+        changes["password"] = want["password"]
+    return changes
+
+
+def account(want, check):
+    """Bring one account to the wish; what changed, or None."""
+    from django.contrib.auth.hashers import check_password
+    from django.contrib.auth.models import User
+
+    name = want["username"]
+    user = User.objects.filter(username=name).first()
+    if want.get("state", "present") == "absent":
+        if user is None:
+            return None
+        if not check:
+            user.delete()
+        return f"account {name}: removed"
+    created = user is None
+    user = user or User(username=name)
+    changes = account_changes(user, want, check_password)
+    if not changes and not created:
+        return None
+    if not check:
+        for field, value in changes.items():
+            if field == "password":
+                user.set_password(value)
+            else:
+                setattr(user, field, value)
+        user.save()
+    return f"account {name}: " + ("created" if created else ", ".join(sorted(changes)))
+
+
+def accounts(check):
+    """All of the accounts on stdin, or none of them."""
+    with transaction.atomic():
+        return [change for change in (account(want, check) for want in json.load(sys.stdin)) if change]
+
+
+def dashboard(state, check):
+    """Save one dashboard; what changed, or None."""
+    from graphite.dashboard.models import Dashboard
+
+    saved = Dashboard.objects.filter(name=state["name"]).first()
+    if saved is not None and json.loads(saved.state) == state:
+        return None
+    if not check:
+        Dashboard.objects.update_or_create(name=state["name"], defaults={"state": json.dumps(state)})
+    return f"dashboard {state['name']}: " + ("created" if saved is None else "changed")
+
+
+def dashboards(check):
+    """All of the dashboards on stdin, or none of them."""
+    with transaction.atomic():
+        return [change for change in (dashboard(state, check) for state in json.load(sys.stdin)) if change]
+
+
+def main():
+    """Do what the arguments say."""
+    arguments = sys.argv[1:]
+    check = "--check" in arguments
+    steps = {"tables": tables, "accounts": accounts, "dashboards": dashboards}
+    names = [argument for argument in arguments if argument != "--check"]
+    if len(names) != 1 or names[0] not in steps:
+        sys.exit(__doc__)
+    django.setup()
+    if names[0] != "tables" and check and pending_migrations():
+        # A check before the first run: everything is still to be made.
+        changes = [f"{names[0]}: not there yet"]
+    else:
+        changes = steps[names[0]](check)
+    print("\n".join(f"CHANGED {change}" for change in changes) or "OK")
+
+
+main()

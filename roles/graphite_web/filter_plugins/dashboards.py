@@ -1,0 +1,104 @@
+"""Dashboards as people write them, to dashboards as graphite-web saves them. Pure functions.
+
+Written: name, hours (of the past that is shown), refresh (seconds), graphs: title, targets, and optional min, max,
+unit, area (none, first, all, stacked), colors. Saved: the `state` that graphite-web's dashboard.js reads and writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+WIDTH, HEIGHT = 560, 280
+GRAPH_KEYS = {"title", "targets", "min", "max", "unit", "area", "colors"}
+DASHBOARD_KEYS = {"name", "hours", "refresh", "graphs"}
+# Readable on graphite-web's black as well as on white.
+COLORS = ["#4fa8e0", "#f0a030", "#5fc26b", "#e0605f", "#b48be0", "#e6d34c", "#6fd6cf", "#c8c8c8"]
+
+
+def dashboard_problems(dashboard: Any) -> list[str]:
+    """What is wrong with a written dashboard, as sentences; an empty list when it is right."""
+    if not isinstance(dashboard, dict):
+        return ["a dashboard is a mapping with name, hours, refresh and graphs"]
+    problems = [f"unknown key {key!r}" for key in sorted(set(dashboard) - DASHBOARD_KEYS)]
+    problems += [f"key {key!r} is missing" for key in sorted(DASHBOARD_KEYS - set(dashboard))]
+    for number, graph in enumerate(dashboard.get("graphs") or [], start=1):
+        where = f"graph {number}"
+        if not isinstance(graph, dict) or not graph.get("title") or not graph.get("targets"):
+            problems.append(f"{where}: needs a title and targets")
+            continue
+        problems += [f"{where}: unknown key {key!r}" for key in sorted(set(graph) - GRAPH_KEYS)]
+        problems += [
+            f"{where}: target {target!r} has unbalanced brackets"
+            for target in graph["targets"]
+            if target.count("(") != target.count(")")
+        ]
+    return problems
+
+
+def _graph_parameters(graph: dict[str, Any], hours: int) -> dict[str, Any]:
+    """Parameters of /render for one graph."""
+    parameters: dict[str, Any] = {
+        "target": graph["targets"],
+        "title": graph["title"],
+        "from": f"-{hours}hours",
+        "until": "now",
+        "width": str(WIDTH),
+        "height": str(HEIGHT),
+        "areaMode": graph.get("area", "none"),
+        "areaAlpha": "0.5",
+        "lineWidth": "2",
+        "lineMode": "connected",
+        "colorList": ",".join(graph.get("colors", COLORS)),
+        "bgcolor": "#16191d",
+        "fgcolor": "#d8dce0",
+        "majorGridLineColor": "#3a4048",
+        "minorGridLineColor": "#262b31",
+        "fontSize": "11",
+        "yMin": str(graph.get("min", 0)),
+        "hideLegend": "false",
+    }
+    if "max" in graph:
+        parameters["yMax"] = str(graph["max"])
+    if "unit" in graph:
+        parameters["vtitle"] = graph["unit"]
+    return parameters
+
+
+def dashboard_state(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """The state that graphite-web saves for a written dashboard."""
+    hours = int(dashboard["hours"])
+    graphs = []
+    for graph in dashboard["graphs"]:
+        parameters = _graph_parameters(graph, hours)
+        targets = urlencode([("target", target) for target in graph["targets"]])
+        graphs.append([targets, parameters, f"/render?{urlencode(parameters, doseq=True)}"])
+    return {
+        "name": dashboard["name"],
+        "graphs": graphs,
+        "graphSize": {"width": WIDTH, "height": HEIGHT},
+        "defaultGraphParams": {"from": f"-{hours}hours", "until": "now", "width": str(WIDTH), "height": str(HEIGHT)},
+        "refreshConfig": {"enabled": True, "interval": int(dashboard["refresh"]) * 1000},
+        "timeConfig": {
+            "type": "relative",
+            "relativeStartQuantity": str(hours),
+            "relativeStartUnits": "hours",
+            "relativeUntilQuantity": "",
+            "relativeUntilUnits": "now",
+            "startDate": "",
+            "startTime": "",
+            "endDate": "",
+            "endTime": "",
+        },
+    }
+
+
+class FilterModule:
+    """The filters as Ansible finds them."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        return {
+            "graphite_web_dashboard": dashboard_state,
+            "graphite_web_dashboard_problems": dashboard_problems,
+        }

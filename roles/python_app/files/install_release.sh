@@ -1,0 +1,14 @@
+#!/bin/sh
+# install_release.sh, in the directory of a release: makes its virtual environment from requirements.txt and the
+# wheel that lie there, then forgets the releases that are neither this one nor the one in use.
+set -eu
+python3 -m venv --clear venv
+# What the locked list does not name is not installed; what has not the listed hash is refused.
+venv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes --requirement requirements.txt
+venv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-index ./*.whl
+touch complete
+in_use=$(dirname "$(readlink -f ../../venv)")
+for release in ../*; do
+  release=$(realpath "$release")
+  [ "$release" = "$PWD" ] || [ "$release" = "$in_use" ] || rm -rf "$release"
+done
