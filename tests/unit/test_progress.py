@@ -90,6 +90,8 @@ def play(project: Path) -> Play:
     return write_and_run
 
 
+SPECS = "argument_specs: {main: {options: {carbon_port: {type: int}}}}\n"
+
 WORKS = """
 - {name: Same, ansible.builtin.command: "true", changed_when: false}
 - {name: Wait, ansible.builtin.command: sleep 1.1}
@@ -122,7 +124,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> str:
         project,
         "carbon",
         "- {name: Write it, ansible.builtin.command: 'true'}\n",
-        "argument_specs: {main: {}}\n",
+        SPECS,
     )
     (project / "more.yml").write_text("- {name: Inner, ansible.builtin.set_fact: {y: 1}}\n")
     head = "  roles: [carbon]\n  handlers: [{name: Restart it, ansible.builtin.command: 'true'}]\n"
@@ -266,7 +268,8 @@ def test_what_no_log_hides_is_never_printed(play: Play, arguments: tuple[str, ..
     output = play(SECRETS, *arguments)
     assert "Hidden by template" in output  # it came to the last one
     assert "hunter2" not in output
-    assert "the result is hidden: this task has no_log" in output
+    for name in ("Fails", "Loops", "Breaks", "Hidden by template"):
+        assert "the result is hidden: this task has no_log" in below(output, name)
 
 
 def test_a_diff_is_shown_below_its_task(play: Play) -> None:

@@ -56,6 +56,7 @@ def test_internals_are_left_alone(variables: ModuleType) -> None:
         (["graphite_web_port", "graphite_web_user"], "graphite_web"),
         (["graphite_web_port"], "graphite_web"),
         (["host_port", "host_ports"], "host"),
+        (["carbon_cache_points", "carbon_relay_queue"], "carbon"),
     ],
 )
 def test_the_role_is_guessed_from_its_options(variables: ModuleType, options: list[str], role: str) -> None:

@@ -89,7 +89,8 @@ def test_closing_does_not_wait_longer_for_a_carbon_that_does_not_read():
         connection.close()
 
 
-def test_a_host_that_cannot_be_looked_up_is_like_one_that_is_away():
+def test_a_host_that_cannot_be_looked_up_is_like_one_that_is_away(caplog):
     sender = started(2003, host="a..b")
     sender.put(lines(0))
+    wait_for(lambda: "carbon at a..b port 2003: " in caplog.text, "the complaint")
     assert sender.close(10) == lines(0)

@@ -40,7 +40,9 @@ class StatsD:
 
     def wait_for(self, wanted: str) -> None:
         """Return as soon as this line has arrived."""
+        end = time.monotonic() + DEADLINE
         while wanted not in self.lines:
+            assert time.monotonic() < end, f"never arrived: {wanted}"
             self.lines += self._socket.recv(65536).decode("ascii").split("\n")
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Dashboards as people write them, to dashboards as graphite-web saves them. Pure functions.
 
-Written: name, hours (of the past that is shown), refresh (seconds), graphs: title, targets, and optional min, max,
+Written: name, minutes (of the past that are shown), refresh (seconds), graphs: title, targets, and optional min, max,
 unit, area (none, first, all, stacked), colors. Saved: the `state` that graphite-web's dashboard.js reads and writes.
 """
 
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 WIDTH, HEIGHT = 560, 280
 GRAPH_KEYS = {"title", "targets", "min", "max", "unit", "area", "colors"}
-DASHBOARD_KEYS = {"name", "hours", "refresh", "graphs"}
+DASHBOARD_KEYS = {"name", "minutes", "refresh", "graphs"}
 # Readable on graphite-web's black as well as on white.
 COLORS = ["#4fa8e0", "#f0a030", "#5fc26b", "#e0605f", "#b48be0", "#e6d34c", "#6fd6cf", "#c8c8c8"]
 
@@ -19,7 +19,7 @@ COLORS = ["#4fa8e0", "#f0a030", "#5fc26b", "#e0605f", "#b48be0", "#e6d34c", "#6f
 def dashboard_problems(dashboard: Any) -> list[str]:
     """What is wrong with a written dashboard, as sentences; an empty list when it is right."""
     if not isinstance(dashboard, dict):
-        return ["a dashboard is a mapping with name, hours, refresh and graphs"]
+        return ["a dashboard is a mapping with name, minutes, refresh and graphs"]
     problems = [f"unknown key {key!r}" for key in sorted(set(dashboard) - DASHBOARD_KEYS)]
     problems += [f"key {key!r} is missing" for key in sorted(DASHBOARD_KEYS - set(dashboard))]
     for number, graph in enumerate(dashboard.get("graphs") or [], start=1):
@@ -36,12 +36,12 @@ def dashboard_problems(dashboard: Any) -> list[str]:
     return problems
 
 
-def _graph_parameters(graph: dict[str, Any], hours: int) -> dict[str, Any]:
+def _graph_parameters(graph: dict[str, Any], minutes: int) -> dict[str, Any]:
     """Parameters of /render for one graph."""
     parameters: dict[str, Any] = {
         "target": graph["targets"],
         "title": graph["title"],
-        "from": f"-{hours}hours",
+        "from": f"-{minutes}minutes",
         "until": "now",
         "width": str(WIDTH),
         "height": str(HEIGHT),
@@ -67,22 +67,22 @@ def _graph_parameters(graph: dict[str, Any], hours: int) -> dict[str, Any]:
 
 def dashboard_state(dashboard: dict[str, Any]) -> dict[str, Any]:
     """The state that graphite-web saves for a written dashboard."""
-    hours = int(dashboard["hours"])
+    minutes = int(dashboard["minutes"])
     graphs = []
     for graph in dashboard["graphs"]:
-        parameters = _graph_parameters(graph, hours)
+        parameters = _graph_parameters(graph, minutes)
         targets = urlencode([("target", target) for target in graph["targets"]])
         graphs.append([targets, parameters, f"/render?{urlencode(parameters, doseq=True)}"])
     return {
         "name": dashboard["name"],
         "graphs": graphs,
         "graphSize": {"width": WIDTH, "height": HEIGHT},
-        "defaultGraphParams": {"from": f"-{hours}hours", "until": "now", "width": str(WIDTH), "height": str(HEIGHT)},
+        "defaultGraphParams": {"from": f"-{minutes}minutes", "until": "now", "width": str(WIDTH), "height": str(HEIGHT)},
         "refreshConfig": {"enabled": True, "interval": int(dashboard["refresh"]) * 1000},
         "timeConfig": {
             "type": "relative",
-            "relativeStartQuantity": str(hours),
-            "relativeStartUnits": "hours",
+            "relativeStartQuantity": str(minutes),
+            "relativeStartUnits": "minutes",
             "relativeUntilQuantity": "",
             "relativeUntilUnits": "now",
             "startDate": "",

@@ -1,0 +1,68 @@
+# Photoworld Graphing
+#
+#   make up          a graphing server in a container on this computer, with Photoworld and visitors
+#   make down        removes it
+#   make sniff       shows the events that come in (8125) and the lines that carbon gets (2003)
+#   make test        lint, unit tests, Molecule with testinfra: all that CI runs
+#
+#   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
+#   make unit        the Python tests
+#   make molecule    the platform on a fresh container, checked
+#   make docs        writes the variable tables of the roles' READMEs anew
+#   make lock        writes requirements.txt anew from requirements.in
+#
+# make up PROFILE=1 ends with the slowest tasks.
+SHELL := /bin/sh
+export GRAPHING_STARTED := $(shell date +%s)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PROFILE
+
+venv := .venv/.complete
+python := .venv/bin/python
+test_host := photoworld-graphing
+lock := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-config --custom-compile-command 'make lock'
+
+help:
+	@sed -n '2,/^[^#]/s/^# \{0,1\}//p' Makefile
+
+$(venv): requirements.txt bin/venv
+	@bin/venv
+
+docker:
+	@bin/docker-ready
+
+up: $(venv) docker
+	@ansible-playbook -i inventory/local/ molecule/shared/create.yml molecule/shared/prepare.yml playbooks/site.yml
+
+down: $(venv)
+	@if docker info >/dev/null 2>&1; then ansible-playbook -i inventory/local/ molecule/shared/destroy.yml; \
+	else echo 'No Docker engine answers, so there is no test host.'; fi
+
+sniff:
+	@docker exec $$(test -t 0 && echo -it) $(test_host) graphing-sniff
+
+test: lint unit molecule
+
+lint: $(venv)
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	mypy --no-error-summary
+	bin/role-docs --check
+	ansible-lint --offline
+
+unit: $(venv)
+	$(python) -m pytest -q
+
+molecule: $(venv) docker
+	molecule test
+
+docs: $(venv)
+	bin/role-docs
+
+lock: $(venv)
+	cd files/graphing && $(lock) requirements.in -o requirements.txt
+	$(lock) requirements.in -o requirements.txt
+	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
+
+.PHONY: help docker up down sniff test lint unit molecule docs lock
