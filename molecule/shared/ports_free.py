@@ -1,4 +1,4 @@
-"""ports_free.py CONTAINER 127.0.0.1:8080:80 127.0.0.1:8125:8125/udp ... - refuses ports of this computer that are taken.
+"""Refuse ports of this computer that are taken: ports_free.py CONTAINER 127.0.0.1:8080:80 127.0.0.1:8125:8125/udp ...
 
 The arguments are what Docker is asked to publish. While the container runs, they are its own.
 """

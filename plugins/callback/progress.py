@@ -199,9 +199,7 @@ def slowest(tasks: Iterable[Running]) -> list[str]:
     for task in finished:
         roles[task.role] = roles.get(task.role, 0.0) + task.seconds
     width = max((len(role) for role in roles), default=0)
-    rows = [
-        f"{task.seconds:8.2f} s  {task.role or '-':{width}}  {task.name}" for task in finished[:SLOWEST_TASKS]
-    ]
+    rows = [f"{task.seconds:8.2f} s  {task.role or '-':{width}}  {task.name}" for task in finished[:SLOWEST_TASKS]]
     totals = sorted(roles.items(), key=lambda pair: pair[1], reverse=True)
     return [
         "Slowest tasks",
@@ -530,9 +528,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # ansible ships no
             return
         running = self._running(result)
         attempt, retries = result.result.get("attempts", 0), result.result.get("retries", 0)
-        self._show_on_last_line(
-            f"{self._elapsed()} {running.title} ... attempt {attempt} of {retries} failed"
-        )
+        self._show_on_last_line(f"{self._elapsed()} {running.title} ... attempt {attempt} of {retries} failed")
 
     def v2_runner_on_async_poll(self, result: CallbackTaskResult) -> None:
         """Print nothing: the task's line comes when it ends."""

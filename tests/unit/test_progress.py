@@ -94,7 +94,7 @@ SPECS = "argument_specs: {main: {options: {carbon_port: {type: int}}}}\n"
 
 WORKS = """
 - {name: Same, ansible.builtin.command: "true", changed_when: false}
-- {name: Wait, ansible.builtin.command: sleep 1.1}
+- {name: Wait, ansible.builtin.command: sleep 2}
 - {name: Left out, ansible.builtin.ping: , when: false}
 - {name: The include, ansible.builtin.include_tasks: more.yml}
 - {name: The import, ansible.builtin.import_tasks: more.yml}
@@ -133,7 +133,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_task_is_one_line_with_time_role_name_and_result(worked: str) -> None:
-    start = r"^\n== The play\ncarbon\n\[00:0\d\] carbon : Write it +changed.*\n\[00:0\d\] Same +ok\b"
+    start = r"^\n== The play\ncarbon\n\[\d\d:\d\d\] carbon : Write it +changed.*\n\[\d\d:\d\d\] Same +ok\b"
     assert re.search(start, worked)
 
 
@@ -158,7 +158,7 @@ def test_a_long_task_shows_its_own_time(worked: str) -> None:
 
 
 def test_a_loop_is_one_line_with_the_count_of_what_changed(worked: str) -> None:
-    assert re.findall(r"^\[.* Items +(.*)", worked, re.M) == ["changed 2 of 3"]
+    assert re.findall(r"^\[.* Items +(.*?)(?:  .*)?$", worked, re.M) == ["changed 2 of 3"]
 
 
 def test_handlers_are_shown_like_tasks(worked: str) -> None:
@@ -211,9 +211,7 @@ def test_a_failed_command_shows_itself_its_status_and_the_end_of_its_output(fail
 
 
 def test_a_failed_module_shows_its_message(failed: str) -> None:
-    assert below(failed, "Module").startswith(
-        "file (/nonexistent/x) is absent, cannot continue\nat play.yml:"
-    )
+    assert below(failed, "Module").startswith("file (/nonexistent/x) is absent, cannot continue\nat play.yml:")
 
 
 def test_a_failed_assert_shows_its_fail_msg(failed: str) -> None:
@@ -273,9 +271,7 @@ def test_what_no_log_hides_is_never_printed(play: Play, arguments: tuple[str, ..
 
 
 def test_a_diff_is_shown_below_its_task(play: Play) -> None:
-    output = play(
-        '- {name: Put, ansible.builtin.copy: {content: "new\\n", dest: "{{ playbook_dir }}/f"}}', "--diff"
-    )
+    output = play('- {name: Put, ansible.builtin.copy: {content: "new\\n", dest: "{{ playbook_dir }}/f"}}', "--diff")
     assert re.search(r"Put +changed.*\n--- before\n\+\+\+ after: .*\n@@ .*\n\+new\n", output)
 
 
@@ -291,7 +287,7 @@ def test_a_diff_of_a_loop_is_shown_for_each_item_that_changed(play: Play) -> Non
 
 def test_verbose_shows_results_as_yaml(play: Play) -> None:
     output = play("- {name: Say, ansible.builtin.command: echo hello}", "-v")
-    assert re.search(r"Say +changed\n    changed: true\n    cmd:\n    - echo\n", output)
+    assert re.search(r"Say +changed.*\n    changed: true\n    cmd:\n    - echo\n", output)
     assert "stdout: hello" in output
 
 
@@ -313,9 +309,7 @@ def test_debug_prints_its_message_and_nothing_else(play: Play) -> None:
   vars: {plain: text}
 - ansible.builtin.debug: {msg: quiet, verbosity: 1}
 """
-    said = (
-        "Ready:\n  https://host/\n\nNext\none\ntwo\nitem a\nitem b\nthing:\n  a:\n  - 1\n  - 2\nplain: text\n"
-    )
+    said = "Ready:\n  https://host/\n\nNext\none\ntwo\nitem a\nitem b\nthing:\n  a:\n  - 1\n  - 2\nplain: text\n"
     assert f"== The play\n{said}\nPLAY RECAP" in play(tasks)
 
 
@@ -338,7 +332,7 @@ def test_hosts_are_named_if_there_are_several(project: Path, play: Play) -> None
 def test_no_result_is_lost_whatever_the_strategy(project: Path, play: Play, strategy: str) -> None:
     (project / "hosts").write_text("[all]\na\nb\n[all:vars]\nansible_connection=local\n")
     output = play("- {name: Run, ansible.builtin.command: 'true'}", head=f"  strategy: {strategy}\n")
-    named = " ".join(re.findall(r"Run +changed (.*)", output)).replace(",", "").split()
+    named = " ".join(re.findall(r"Run +changed ([ab, ]+?)(?:  |$)", output, re.M)).replace(",", "").split()
     assert sorted(named) == ["a", "b"]
 
 
@@ -441,8 +435,8 @@ def test_a_terminal_shows_the_running_task_on_a_line_that_is_rewritten(project: 
     tasks = "- {name: Work, ansible.builtin.ping: }\n- {name: None, ansible.builtin.ping: , when: false}"
     write_playbook(project, tasks)
     sent = on_a_terminal(project, TERM="xterm", COLUMNS="40")
-    assert re.search(r"\r\x1b\[K\[00:0\d\] Work \.\.\.\r\r\x1b\[K\x1b\[[\d;]+m\[00:0\d\] Work +ok", sent)
-    assert re.search(r"\r\x1b\[K\[00:0\d\] None \.\.\.\r\r\x1b\[K", sent)
+    assert re.search(r"\r\x1b\[K\[\d\d:\d\d\] Work \.\.\.\r\r\x1b\[K\x1b\[[\d;]+m\[\d\d:\d\d\] Work +ok", sent)
+    assert re.search(r"\r\x1b\[K\[\d\d:\d\d\] None \.\.\.\r\r\x1b\[K", sent)
 
 
 def test_a_dumb_terminal_is_not_sent_what_it_does_not_know(project: Path) -> None:

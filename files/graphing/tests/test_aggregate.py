@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_protocol import DATAGRAMS
+from test_protocol import DATAGRAMS, EVERY_LINE
 
 from graphing.statsd.aggregate import Engine, Interval, Rules
 from graphing.statsd.naming import conflict_in_plain
@@ -124,9 +124,7 @@ def normal(interval):
     return interval
 
 
-@given(
-    st.lists(_COMMUTING, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines)))
-)
+@given(st.lists(_COMMUTING, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))
 def test_order_does_not_matter_to_counters_timers_and_sets(orders):
     first, second = (after("\n".join(lines).encode(), rules=Rules()) for lines in orders)
     assert normal(first) == normal(second)
@@ -144,12 +142,22 @@ def test_counters_are_conserved_however_datagrams_and_intervals_cut_them(datagra
     assert flushed == sum(value for lines in datagrams for _, value in lines)
 
 
-@given(st.lists(DATAGRAMS, max_size=6))
-def test_the_short_way_gives_what_the_long_way_gives(datagrams):
+def assert_same(datagrams):
+    """Assert that `feed` does what `parse` and `add` do."""
     short, long = Engine(PLAIN), Engine(PLAIN)
-    for datagram in [b"a:1|c\nb.c:1|ms", *datagrams, *datagrams]:
+    for datagram in datagrams:
         fed = short.feed(decode(datagram))
         metrics, bad = parse(datagram)
         conflicts = [conflict for conflict in map(long.add, metrics) if conflict]
         assert (fed.metrics, fed.bad, fed.conflicts) == (len(metrics) - len(conflicts), bad, conflicts)
     assert short.now == long.now
+
+
+@given(st.lists(DATAGRAMS, max_size=6))
+def test_the_short_way_gives_what_the_long_way_gives(datagrams):
+    assert_same([*datagrams, *datagrams])
+
+
+@pytest.mark.parametrize("known", [b"a:1|c\nb.c:1|ms\ne:1|g", b"a:1|ms\nb.c:1|c\ne:1|s"])
+def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
+    assert_same([known, *EVERY_LINE])

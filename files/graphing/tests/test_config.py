@@ -30,9 +30,7 @@ def test_the_example_holds_every_key_with_its_default():
     assert read_settings(EXAMPLE) == Settings()
     written = tomllib.loads(EXAMPLE.read_text())
     known = asdict(Settings())
-    assert {table: set(keys) for table, keys in written.items()} == {
-        table: set(keys) for table, keys in known.items()
-    }
+    assert {table: set(keys) for table, keys in written.items()} == {table: set(keys) for table, keys in known.items()}
 
 
 def test_values_reach_the_settings(tmp_path):

@@ -79,9 +79,7 @@ def test_datagrams_become_lines_with_the_intervals_end_as_timestamp(carbon, inbo
 def test_every_boundary_is_flushed_once(carbon, inbox, start):
     start(carbon.port, inbox)
     send(inbox, b"g:4|g")
-    stamps = wait_for(
-        lambda: len(carbon.series("stats.g")) > 3 and sorted(carbon.series("stats.g")), "four flushes"
-    )
+    stamps = wait_for(lambda: len(carbon.series("stats.g")) > 3 and sorted(carbon.series("stats.g")), "four flushes")
     assert stamps == list(range(stamps[0], stamps[0] + len(stamps)))
     assert set(carbon.series("stats.g").values()) == {4}
 
@@ -113,9 +111,7 @@ def test_datagrams_that_the_kernel_drops_are_counted(carbon, inbox, start):
     send(inbox, *[b"c:1|c"] * 500)
     start(carbon.port, inbox)
     wait_for(lambda: carbon.total("statsd.kernel_drops.count"), "the drops")
-    wait_for(
-        lambda: carbon.total("stats.c.count") + carbon.total("statsd.kernel_drops.count") == 500, "all of 500"
-    )
+    wait_for(lambda: carbon.total("stats.c.count") + carbon.total("statsd.kernel_drops.count") == 500, "all of 500")
 
 
 def test_restarts_in_the_middle_of_intervals_lose_nothing(carbon, inbox, start):
@@ -158,9 +154,7 @@ def saved_with(tmp_path, seconds_from_now, value):
     return end
 
 
-def test_a_saved_interval_that_is_over_is_flushed_at_once_with_its_own_timestamp(
-    carbon, inbox, start, tmp_path
-):
+def test_a_saved_interval_that_is_over_is_flushed_at_once_with_its_own_timestamp(carbon, inbox, start, tmp_path):
     end = saved_with(tmp_path, -100, 30)
     start(carbon.port, inbox)
     wait_for(lambda: carbon.series("stats.c.rate").get(end) == 3, "the saved interval")
@@ -248,9 +242,7 @@ def test_what_carbon_did_not_take_is_sent_by_the_next_process(inbox, start, tmp_
     send(inbox, b"c:5|c")
     wait_for(lambda: "lines wait" in daemon.text(), "a flush in vain")
     daemon.stop()
-    assert any(
-        "stats.c.count 5 " in line for line in json.loads((tmp_path / "state.json").read_text())["lines"]
-    )
+    assert any("stats.c.count 5 " in line for line in json.loads((tmp_path / "state.json").read_text())["lines"])
     carbon = Carbon(port)
     start(port, inbox)
     wait_for(lambda: carbon.total("stats.c.count") == 5, "the old lines")

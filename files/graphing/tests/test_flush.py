@@ -70,6 +70,11 @@ def test_a_percentile_of_nothing_is_left_out_and_one_value_is_kept_whole():
     assert dict(summary([7], (10, -1)))["lower_top1"] == 7
 
 
+@pytest.mark.parametrize("values", [[1e308, 1e308], [1e200], [-1e308, 1e308, 1e308, -1e308]])
+def test_sums_that_overflow_are_infinite_and_raise_nothing(values):
+    assert dict(summary(values, (90, -10)))["sum_squares"] == math.inf
+
+
 @pytest.mark.parametrize(
     ("percentile", "suffix"),
     [(90, "90"), (90.0, "90"), (99.9, "99_9"), (-10, "top10"), (-0.5, "top0_5"), (0.001, "0_001")],
@@ -107,9 +112,7 @@ def test_etsy_names():
 
 
 def test_etsy_prefixes_and_suffix_are_settings_and_an_empty_one_drops_its_segment():
-    got = flushed(
-        ALL_KINDS, namespace="etsy", prefix="my.app", prefix_counter="", prefix_gauge="levels", suffix="web1"
-    )
+    got = flushed(ALL_KINDS, namespace="etsy", prefix="my.app", prefix_counter="", prefix_gauge="levels", suffix="web1")
     assert {"my.app.c.count.web1", "my.app.levels.g.web1", "my.app.timers.t.mean.web1"} <= got.keys()
     assert "counters.c.count" in flushed(ALL_KINDS, namespace="etsy", prefix="")
 
@@ -191,9 +194,7 @@ def test_statistics_stay_within_the_values(values, percentile):
         assert got[f"lower_top{suffix}"] == sorted(values)[-kept]
 
 
-@given(
-    st.lists(_FLOATS, min_size=1, max_size=20).flatmap(lambda v: st.tuples(st.just(v), st.permutations(v)))
-)
+@given(st.lists(_FLOATS, min_size=1, max_size=20).flatmap(lambda v: st.tuples(st.just(v), st.permutations(v))))
 def test_statistics_do_not_depend_on_the_order(orders):
     assert dict(summary(orders[0], (90, -10))) == dict(summary(orders[1], (90, -10)))
 

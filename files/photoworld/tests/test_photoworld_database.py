@@ -67,9 +67,7 @@ def connection(tmp_path):
 def _add_members(connection, *names):
     with db.transaction(connection):
         for name in names:
-            connection.execute(
-                "INSERT INTO member (name, password_hash, joined_at) VALUES (?, '', 0)", (name,)
-            )
+            connection.execute("INSERT INTO member (name, password_hash, joined_at) VALUES (?, '', 0)", (name,))
 
 
 def test_a_transaction_that_fails_leaves_nothing(connection):

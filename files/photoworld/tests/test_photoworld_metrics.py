@@ -110,8 +110,7 @@ def test_request_times_are_named_by_route_and_never_by_address(person, statsd):
     person.client.post("/")
     named = {line.split(":")[0] for line in statsd.read() if "request." in line}
     assert named == {
-        f"photoworld.request.{name}"
-        for name in ("signup", "new_thread", "thread", "static", "healthz", "unmatched")
+        f"photoworld.request.{name}" for name in ("signup", "new_thread", "thread", "static", "healthz", "unmatched")
     }
 
 

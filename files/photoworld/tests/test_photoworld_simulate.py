@@ -104,6 +104,8 @@ class _Faulty(BaseHTTPRequestHandler):
 def test_visitors_wait_for_a_site_that_is_away_and_end_when_told(free_port):
     command = [sys.executable, "-m", "photoworld", "simulate", "--url", f"http://127.0.0.1:{free_port}"]
     with subprocess.Popen([*command, "--rate", "200"], stderr=subprocess.PIPE, text=True) as process:
+        give_up = threading.Timer(30, process.kill)
+        give_up.start()
         assert process.stderr.readline() == f"visiting http://127.0.0.1:{free_port}\n"
         assert process.stderr.readline().startswith("the site is away: ")
         server = ThreadingHTTPServer(("127.0.0.1", free_port), _Faulty)
@@ -112,6 +114,7 @@ def test_visitors_wait_for_a_site_that_is_away_and_end_when_told(free_port):
         assert process.stderr.readline() == "the site is away: / answers 502\n"
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
+        give_up.cancel()
         server.shutdown()
         server.server_close()
     assert process.returncode == 0

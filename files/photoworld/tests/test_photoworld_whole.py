@@ -205,11 +205,15 @@ def test_simulated_visitors_go_home_when_told(tmp_path, statsd, wait_until, numb
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            wait_until(
-                lambda: any(".request.front" in line for line in statsd.read()),
-                "somebody opens the front page",
-            )
-            process.send_signal(number)
-            said = process.stderr.read()
+            try:
+                wait_until(
+                    lambda: any(".request.front" in line for line in statsd.read()),
+                    "somebody opens the front page",
+                )
+                process.send_signal(number)
+                said = process.stderr.read()
+            except BaseException:
+                process.kill()
+                raise
         assert process.returncode == 0
         assert "Traceback" not in said

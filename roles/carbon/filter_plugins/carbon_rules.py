@@ -6,6 +6,7 @@ named before a host changes. Sources: whisper.validateArchiveList, carbon.storag
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -55,7 +56,7 @@ def retention_problems(retentions: str) -> list[str]:
     except ValueError as error:
         return [str(error)]
     problems = []
-    for (step, points), (next_step, next_points) in zip(archives, archives[1:], strict=False):
+    for (step, points), (next_step, next_points) in itertools.pairwise(archives):
         pair = f"{step}s for {step * points}s, then {next_step}s for {next_step * next_points}s"
         if next_step <= step:
             problems.append(f"archives must go from fine to coarse ({pair})")
@@ -110,7 +111,9 @@ def _rule_problems(rules: list[dict[str, Any]]) -> list[str]:
             problems.append(f"{name}: pattern {pattern!r} is not a regular expression: {error}")
         hider = next((earlier for earlier, wider in seen if _hides(wider, pattern)), None)
         if hider is not None:
-            problems.append(f"{name}: pattern {pattern!r} is never reached: rule {hider} before it takes all it matches")
+            problems.append(
+                f"{name}: pattern {pattern!r} is never reached: rule {hider} before it takes all it matches"
+            )
         seen.append((name, pattern))
     if not rules or str(rules[-1].get("pattern", "")) not in CATCH_ALL:
         problems.append("the last rule must match everything (pattern .*), or carbon falls back to one of its own")
@@ -118,9 +121,9 @@ def _rule_problems(rules: list[dict[str, Any]]) -> list[str]:
 
 
 def _hides(earlier: str, later: str) -> bool:
-    """Whether all that `later` matches is matched by `earlier`, as far as that can be told from the text.
+    r"""Whether all that `later` matches is matched by `earlier`, as far as that can be told from the text.
 
-    True for a catch-all, the same pattern, and a literal start (^stats\\.) of a longer one (^stats\\.web\\.).
+    True for a catch-all, the same pattern, and a literal start (^stats\.) of a longer one (^stats\.web\.).
     """
     if earlier in CATCH_ALL or earlier == later:
         return True

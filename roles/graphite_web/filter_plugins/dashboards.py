@@ -77,7 +77,12 @@ def dashboard_state(dashboard: dict[str, Any]) -> dict[str, Any]:
         "name": dashboard["name"],
         "graphs": graphs,
         "graphSize": {"width": WIDTH, "height": HEIGHT},
-        "defaultGraphParams": {"from": f"-{minutes}minutes", "until": "now", "width": str(WIDTH), "height": str(HEIGHT)},
+        "defaultGraphParams": {
+            "from": f"-{minutes}minutes",
+            "until": "now",
+            "width": str(WIDTH),
+            "height": str(HEIGHT),
+        },
         "refreshConfig": {"enabled": True, "interval": int(dashboard["refresh"]) * 1000},
         "timeConfig": {
             "type": "relative",

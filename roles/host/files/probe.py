@@ -33,7 +33,10 @@ def listeners():
 def installed(packages):
     """Those of the Debian packages that are installed."""
     shown = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n", *packages], capture_output=True, text=True, check=False
+        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Package}\n", *packages],
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout
     return [line[3:].strip() for line in shown.splitlines() if line.startswith("ii")]
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# install_release.sh, in the directory of a release: makes its virtual environment from requirements.txt and the
-# wheel that lie there, then forgets the releases that are neither this one nor the one in use.
+# In the directory of a release: makes its virtual environment of requirements.txt and the wheel that lie there,
+# then forgets the releases that are neither this one nor the one in use.
 set -eu
 python3 -m venv --clear venv
 # What the locked list does not name is not installed; what has not the listed hash is refused.

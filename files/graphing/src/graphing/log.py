@@ -12,9 +12,7 @@ _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ER
 def set_up_logging() -> None:
     """Send all loggers to stderr, each line with its level: for the journal as sd-daemon's `<priority>`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JournalFormatter() if _is_journal() else logging.Formatter("%(levelname)s: %(message)s")
-    )
+    handler.setFormatter(_JournalFormatter() if _is_journal() else logging.Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 

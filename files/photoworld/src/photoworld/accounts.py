@@ -55,9 +55,7 @@ def log_in(connection: sqlite3.Connection, name: str, password: str) -> Member |
 
     An unknown name answers faster than a wrong password; names are public here, they stand at every post.
     """
-    row = connection.execute(
-        "SELECT id, name, password_hash FROM member WHERE name = ?", (name.strip(),)
-    ).fetchone()
+    row = connection.execute("SELECT id, name, password_hash FROM member WHERE name = ?", (name.strip(),)).fetchone()
     if row is None or len(password) > PASSWORD_MAX or not check_password_hash(row["password_hash"], password):
         return None
     connection.execute("UPDATE member SET logins = logins + 1 WHERE id = ?", (row["id"],))

@@ -80,9 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         help="visitors that come per second, on average (0.2)",
     )
     add("--period", type=_positive, default=600.0, metavar="S", help="seconds from peak to peak (600)")
-    add(
-        "--think", type=_positive, default=2.0, metavar="S", help="seconds between two clicks, on average (2)"
-    )
+    add("--think", type=_positive, default=2.0, metavar="S", help="seconds between two clicks, on average (2)")
     add("--duration", type=_not_negative, default=0.0, metavar="S", help="seconds until the end; 0: for ever")
     add("--accounts", type=_whole, default=1000, metavar="N", help="accounts that the visitors share (1000)")
     add("--seed", default="1", help="any text; the same text means the same accounts and choices (1)")

@@ -91,9 +91,7 @@ def start_thread(  # noqa: PLR0913  - a thread is its title, its first post, its
     return thread_id
 
 
-def reply(
-    connection: sqlite3.Connection, thread_id: int, member_id: int, body: str, now: float
-) -> int | None:
+def reply(connection: sqlite3.Connection, thread_id: int, member_id: int, body: str, now: float) -> int | None:
     """Add a post and return how many the thread has now, or None if there is no such thread."""
     body = many_lines("The post", body, POST_MAX)
     with db.transaction(connection):
@@ -153,6 +151,4 @@ def _add_post(connection: sqlite3.Connection, thread_id: int, member_id: int, bo
 
 
 def _count_posts(connection: sqlite3.Connection, thread_id: int) -> int:
-    return int(
-        connection.execute("SELECT count(*) FROM post WHERE thread_id = ?", (thread_id,)).fetchone()[0]
-    )
+    return int(connection.execute("SELECT count(*) FROM post WHERE thread_id = ?", (thread_id,)).fetchone()[0])

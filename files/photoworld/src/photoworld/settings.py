@@ -53,9 +53,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 def _secret_key(environ: Mapping[str, str]) -> str:
     value = environ.get("PHOTOWORLD_SECRET_KEY", "").strip()
     if not value:
-        raise SettingsError(
-            "PHOTOWORLD_SECRET_KEY is not set: give it a long random text, it signs the cookies"
-        )
+        raise SettingsError("PHOTOWORLD_SECRET_KEY is not set: give it a long random text, it signs the cookies")
     if len(value) < SECRET_KEY_MIN:
         raise SettingsError(f"PHOTOWORLD_SECRET_KEY is shorter than {SECRET_KEY_MIN} characters")
     return value
@@ -93,7 +91,5 @@ def _bind(environ: Mapping[str, str], default: str) -> str:
 def _prefix(environ: Mapping[str, str], default: str) -> str:
     text = _text(environ, "PHOTOWORLD_STATSD_PREFIX", default)
     if not _PREFIX.fullmatch(text) or len(text) > 100:
-        raise SettingsError(
-            f"PHOTOWORLD_STATSD_PREFIX={text!r} is not a dotted name of letters, digits, '_' and '-'"
-        )
+        raise SettingsError(f"PHOTOWORLD_STATSD_PREFIX={text!r} is not a dotted name of letters, digits, '_' and '-'")
     return text

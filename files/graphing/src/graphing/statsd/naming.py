@@ -64,9 +64,7 @@ def plain(prefix: str, health_prefix: str, flush_counts: bool) -> Naming:
     )
 
 
-def etsy(
-    prefix: str, suffix: str, prefixes: dict[Kind, str], health_prefix: str, flush_counts: bool
-) -> Naming:
+def etsy(prefix: str, suffix: str, prefixes: dict[Kind, str], health_prefix: str, flush_counts: bool) -> Naming:
     """Return etsy/statsd's namespace with `legacyNamespace: false`; an empty prefix drops its segment."""
     before = {kind: _dotted(prefix, prefixes[kind]) for kind in Kind}
     end = f".{suffix}" if suffix else ""

@@ -194,9 +194,7 @@ class Sender:
             self._queue.extendleft(reversed(again))
             self._drop_oldest()
             queued = self._queued
-        self._complain(
-            "carbon at %s port %d: %s; %d lines wait", self._carbon.host, self._carbon.port, error, queued
-        )
+        self._complain("carbon at %s port %d: %s; %d lines wait", self._carbon.host, self._carbon.port, error, queued)
 
     def _pause(self) -> bool:
         """Wait before the next attempt; return False if there is no time for one."""

@@ -257,8 +257,6 @@ class Server:
                 ),
             )
         except OSError as error:
-            _log.error(
-                "%s can't be written (%s): flushing at once", self._settings.state_file, error.strerror
-            )
+            _log.error("%s can't be written (%s): flushing at once", self._settings.state_file, error.strerror)
             return False
         return True

@@ -93,6 +93,4 @@ def _contradictions(settings: Settings) -> Iterator[Complaint]:
             yield Complaint("statsd.health_prefix", statsd.health_prefix, "must differ from statsd.prefix")
         if statsd.suffix:
             # Carbon's roll-up rules go by the last part of a name.
-            yield Complaint(
-                "statsd.suffix", statsd.suffix, 'must be "" in namespace "plain": roll-ups go by the leaf'
-            )
+            yield Complaint("statsd.suffix", statsd.suffix, 'must be "" in namespace "plain": roll-ups go by the leaf')

@@ -41,9 +41,7 @@ def _is_udp(passed: socket.socket) -> bool:
 
 
 def _bind(settings: Statsd) -> socket.socket:
-    where = socket.getaddrinfo(
-        settings.listen, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
-    )
+    where = socket.getaddrinfo(settings.listen, settings.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = where[0]
     own = socket.socket(family, kind, protocol)
     # The kernel quietly stops at net.core.rmem_max.

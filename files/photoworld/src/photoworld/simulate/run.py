@@ -73,9 +73,7 @@ class _Simulation:
             await asyncio.gather(*late, return_exceptions=True)
         await self._transport.aclose()
         tally = self._tally
-        _log.info(
-            "%d visits, %d requests, %d visitors turned away", tally.visits, tally.requests, tally.turned_away
-        )
+        _log.info("%d visits, %d requests, %d visitors turned away", tally.visits, tally.requests, tally.turned_away)
 
     async def _receive(self, guests: set[asyncio.Task[None]]) -> None:
         """Let visitors in as they arrive; nobody comes while the site is away."""

@@ -27,9 +27,7 @@ class Leaves(Exception):  # noqa: N818  - what visitors do
 class Visitor:
     """Somebody with a browser, perhaps an account, and random interests."""
 
-    def __init__(
-        self, browser: Browser, account: words.Account | None, think: Think, choose: random.Random
-    ) -> None:
+    def __init__(self, browser: Browser, account: words.Account | None, think: Think, choose: random.Random) -> None:
         self._browser, self._account, self._think, self._choose = browser, account, think, choose
 
     async def visit(self) -> None:

@@ -34,9 +34,7 @@ def new_thread(member: Member) -> ResponseReturnValue:
     title, body = request.form.get("title", ""), request.form.get("body", "")
     keep = context.settings().keep_threads
     try:
-        thread_id = forum.start_thread(
-            context.database(), member.id, title, body, now=time.time(), keep_threads=keep
-        )
+        thread_id = forum.start_thread(context.database(), member.id, title, body, now=time.time(), keep_threads=keep)
     except Refused as refused:
         page = render_template("new_thread.html", limits=forum, error=str(refused), title=title, body=body)
         return page, 400

@@ -1,0 +1,67 @@
+"""Bundle what a host needs to install a distribution: bundle.py SOURCE OUTDIR; prints FILE SHA256.
+
+A tar file of the wheel, the hash-locked requirements and the installer. The same source gives the same bytes, so
+that the hash tells whether a host has it already.
+"""
+
+import hashlib
+import io
+import os
+import pathlib
+import sys
+import tarfile
+import tempfile
+
+# The first second that a zip file can hold.
+os.environ["SOURCE_DATE_EPOCH"] = "315532800"
+
+try:
+    from flit_core import buildapi
+except ImportError:
+    sys.exit(
+        f"{sys.executable} has no flit_core: install this repository's requirements.txt into it, "
+        "or set python_app_build_python to a Python that has it"
+    )
+
+
+def build_wheel(source: pathlib.Path) -> tuple[str, bytes]:
+    """Name and content of the distribution's wheel."""
+    os.chdir(source)
+    with tempfile.TemporaryDirectory() as scratch:
+        name = buildapi.build_wheel(scratch)
+        return name, (pathlib.Path(scratch) / name).read_bytes()
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    """A tar file of the files, with nothing in it that differs from one run to the next."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as out:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            out.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def main() -> None:
+    """Write the bundle and say where it is."""
+    source, outdir = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
+    installer = pathlib.Path(__file__).resolve().parent / "install_release.sh"
+    wheel, content = build_wheel(source)
+    bundle = tar(
+        {
+            wheel: content,
+            "requirements.txt": (source / "requirements.txt").read_bytes(),
+            "install.sh": installer.read_bytes(),
+        }
+    )
+    outdir.mkdir(parents=True, exist_ok=True)
+    path = outdir / f"{source.name}.tar"
+    # Several hosts may be served at once.
+    scratch = path.with_suffix(f".{os.getpid()}")
+    scratch.write_bytes(bundle)
+    scratch.replace(path)
+    print(path, hashlib.sha256(bundle).hexdigest())
+
+
+main()
