@@ -14,7 +14,6 @@ import pytest
         # Secrets
         ("/etc/graphite/local_settings.py", "_graphite", "_graphite", 0o400),
         ("/etc/graphing/photoworld.env", "root", "photoworld", 0o640),
-        ("/etc/graphing/statsd.env", "root", "statsd", 0o640),
         # A daemon does not own its code or its configuration.
         ("/opt/graphing/venv/bin/graphing", "root", "root", 0o755),
         ("/etc/graphing/statsd.toml", "root", "root", 0o644),

@@ -1,9 +1,7 @@
-#!/usr/bin/python3
 """Bring graphite-web's database to what is declared, and say what that changed.
 
-    graphite-fixture [--check] tables
-    graphite-fixture [--check] accounts   < [{"username": "admin", "password": "...", "superuser": true}, ...]
-    graphite-fixture [--check] dashboards < [{"name": "Photoworld", "graphs": [...], ...}, ...]
+    python3 -c '...' [--check] < {"accounts": [{"username": "admin", "password": "...", "superuser": true}, ...],
+                                  "dashboards": [{"name": "Photoworld", "graphs": [...], ...}, ...]}
 
 Prints a line `CHANGED what: how` for each change, or `OK`; never a password. With --check nothing is written.
 `createsuperuser` fails on its second run and never changes a password; `loaddata` overwrites every time: hence this.
@@ -22,14 +20,6 @@ def pending_migrations():
     """Names of the migrations that the database has not seen."""
     executor = MigrationExecutor(connection)
     return [f"{step.app_label}.{step.name}" for step, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-
-
-def tables(check):
-    """Create and alter tables."""
-    pending = pending_migrations()
-    if pending and not check:
-        call_command("migrate", run_syncdb=True, interactive=False, verbosity=0)
-    return [f"tables: {name}" for name in pending]
 
 
 def account_changes(user, want, check_password):
@@ -79,12 +69,6 @@ def account(want, check):
     return f"account {name}: " + ("created" if created else ", ".join(sorted(changes)))
 
 
-def accounts(check):
-    """All of the accounts on stdin, or none of them."""
-    with transaction.atomic():
-        return [change for change in (account(want, check) for want in json.load(sys.stdin)) if change]
-
-
 def dashboard(state, check):
     """Save one dashboard; what changed, or None."""
     from graphite.dashboard.models import Dashboard
@@ -97,26 +81,27 @@ def dashboard(state, check):
     return f"dashboard {state['name']}: " + ("created" if saved is None else "changed")
 
 
-def dashboards(check):
-    """All of the dashboards on stdin, or none of them."""
+def declared(wish, check):
+    """All of the accounts and dashboards, or none of them; what changed."""
     with transaction.atomic():
-        return [change for change in (dashboard(state, check) for state in json.load(sys.stdin)) if change]
+        changes = [account(want, check) for want in wish["accounts"]]
+        changes += [dashboard(state, check) for state in wish["dashboards"]]
+    return [change for change in changes if change]
 
 
 def main():
-    """Do what the arguments say."""
-    arguments = sys.argv[1:]
-    check = "--check" in arguments
-    steps = {"tables": tables, "accounts": accounts, "dashboards": dashboards}
-    names = [argument for argument in arguments if argument != "--check"]
-    if len(names) != 1 or names[0] not in steps:
+    """Do what stdin says."""
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
         sys.exit(__doc__)
+    wish = json.load(sys.stdin)
     django.setup()
-    if names[0] != "tables" and check and pending_migrations():
-        # A check before the first run: everything is still to be made.
-        changes = [f"{names[0]}: not there yet"]
-    else:
-        changes = steps[names[0]](check)
+    pending = pending_migrations()
+    changes = [f"tables: {len(pending)} migrations"] if pending else []
+    if pending and not check:
+        call_command("migrate", run_syncdb=True, interactive=False, verbosity=0)
+    # A check before the first run finds no tables to compare with.
+    changes += ["accounts and dashboards: created"] if pending and check else declared(wish, check)
     print("\n".join(f"CHANGED {change}" for change in changes) or "OK")
 
 
