@@ -51,7 +51,7 @@ class Site:
 
     def python(self, script: str, given: Any = None) -> str:
         """Run a script on the host with JSON on its stdin; its output."""
-        command = f"echo {shlex.quote(json.dumps(given))} | python3 -c {shlex.quote(script)}"
+        command = f"printf %s {shlex.quote(json.dumps(given))} | python3 -c {shlex.quote(script)}"
         return str(self.host.check_output(command))
 
     def send(self, *datagrams: str) -> int:

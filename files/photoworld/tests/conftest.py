@@ -1,5 +1,6 @@
 """A StatsD that listens for real, a forum that reports to it, and somebody who clicks through its pages."""
 
+import os
 import re
 import socket
 import time
@@ -15,6 +16,9 @@ from photoworld.app import create_app
 from photoworld.settings import Settings
 
 DEADLINE = 30.0
+
+# The processes that the tests start find the package where the tests do.
+os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1] / "src")
 
 
 class StatsD:

@@ -10,7 +10,7 @@ import itertools
 import re
 from typing import Any
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800, "years": 31536000}
 METHODS = ("average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin", "median")
 POINT_BYTES = 12
 CATCH_ALL = ("", "^", ".*", "^.*", "^.*$", ".*$", ".+", "^.+", "^.+$")
@@ -18,10 +18,12 @@ CATCH_ALL = ("", "^", ".*", "^.*", "^.*$", ".*$", ".+", "^.+", "^.+$")
 
 def _seconds(text: str) -> int:
     """Seconds of `10s`, `1m`, `7d`, or of a bare number; ValueError for anything else."""
-    match = re.fullmatch(r"(\d+)([smhdwy])?[a-z]*", text.strip())
-    if not match or int(match[1]) == 0:
+    match = re.fullmatch(r"(\d+)([a-z]*)", text.strip())
+    # whisper takes any beginning of a unit's name.
+    unit = next((factor for name, factor in UNITS.items() if match and name.startswith(match[2] or "s")), 0)
+    if not match or not unit or int(match[1]) == 0:
         raise ValueError(f"{text!r} is not a duration such as 10s, 1m, 6h, 7d or 5y")
-    return int(match[1]) * UNITS[match[2] or "s"]
+    return int(match[1]) * unit
 
 
 def retention_archives(retentions: str) -> list[tuple[int, int]]:
@@ -128,7 +130,12 @@ def _hides(earlier: str, later: str) -> bool:
     if earlier in CATCH_ALL or earlier == later:
         return True
     literal = re.fullmatch(r"\^(?:[A-Za-z0-9_-]|\\\.)+", earlier)
-    return bool(literal) and later.startswith(earlier) and not re.match(r"[*+?{]", later[len(earlier) :])
+    return (
+        bool(literal)
+        and later.startswith(earlier)
+        and not re.match(r"[*+?{]", later[len(earlier) :])
+        and "|" not in later
+    )
 
 
 class FilterModule:

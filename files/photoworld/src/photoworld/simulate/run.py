@@ -47,6 +47,7 @@ class _Simulation:
         self._away: str | None = None
         self._tally = Tally()
         self._accounts_in_use: set[int] = set()
+        self._members: set[int] = set()
         self._choose = random.Random(plan.seed)  # noqa: S311  - traffic, not secrets
         socket_path = plan.url.removeprefix("unix:") if plan.url.startswith("unix:") else None
         self._base = "http://photoworld" if socket_path else plan.url
@@ -110,9 +111,10 @@ class _Simulation:
             if self._stop.is_set() or self._away is not None:
                 raise Leaves
 
-        browser = Browser(self._transport, self._base, self._tally)
+        visitor = Visitor(Browser(self._transport, self._base, self._tally), account, think, choose)
+        visitor.is_member = account_number in self._members
         try:
-            await Visitor(browser, account, think, choose).visit()
+            await visitor.visit()
         except SiteAway as reason:
             self._site_is_away(str(reason))
         except Leaves:
@@ -120,6 +122,8 @@ class _Simulation:
         finally:
             if account:
                 self._accounts_in_use.discard(account_number)
+                if visitor.is_member:
+                    self._members.add(account_number)
 
     def _site_is_away(self, reason: str) -> None:
         if self._away is None and not self._stop.is_set():

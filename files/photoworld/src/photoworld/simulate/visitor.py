@@ -29,6 +29,8 @@ class Visitor:
 
     def __init__(self, browser: Browser, account: words.Account | None, think: Think, choose: random.Random) -> None:
         self._browser, self._account, self._think, self._choose = browser, account, think, choose
+        self.is_member = False
+        """Whether the account is known to exist. Set it for somebody who has been here; true after entering."""
 
     async def visit(self) -> None:
         """Arrive, look around, perhaps say something, and leave."""
@@ -43,16 +45,17 @@ class Visitor:
             await self._send(page, "/logout")
 
     async def _enter(self, page: Page, account: words.Account) -> Page:
-        """Log in, or sign up if that account does not exist yet."""
+        """Sign up the first time, log in from then on, or if the name was there already."""
         name, password = account.name, account.password
-        page = await self._click(page, "/login")
-        if self._likely(MISTYPES):
-            page = await self._send(page, "/login", name=name, password=password[:-1])
-        page = await self._send(page, "/login", name=name, password=password)
-        if page.logged_in:
-            return page
-        page = await self._click(page, "/signup")
-        page = await self._send(page, "/signup", name=name, password=password)
+        if not self.is_member:
+            page = await self._click(page, "/signup")
+            page = await self._send(page, "/signup", name=name, password=password)
+        if not page.logged_in:
+            page = await self._click(page, "/login")
+            if self._likely(MISTYPES):
+                page = await self._send(page, "/login", name=name, password=password[:-1])
+            page = await self._send(page, "/login", name=name, password=password)
+        self.is_member = page.logged_in
         return page if page.logged_in else await self._browser.open()
 
     async def _start_thread(self, page: Page) -> Page:
