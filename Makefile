@@ -5,6 +5,7 @@
 #   make sniff       shows the events that come in (8125) and the lines that carbon gets (2003)
 #   make test        lint, unit tests, Molecule with testinfra: all that CI runs
 #
+#   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on a fresh container, checked
@@ -27,6 +28,8 @@ help:
 
 $(venv): requirements.txt bin/venv
 	@bin/venv
+
+venv: $(venv)
 
 docker:
 	@bin/docker-ready
@@ -55,7 +58,7 @@ unit: $(venv)
 	$(python) -m pytest -q
 
 molecule: $(venv) docker
-	molecule test
+	COLUMNS=140 molecule test
 
 docs: $(venv)
 	bin/role-docs
@@ -65,4 +68,4 @@ lock: $(venv)
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help docker up down sniff test lint unit molecule docs lock
+.PHONY: help venv docker up down sniff test lint unit molecule docs lock
