@@ -1,6 +1,6 @@
 """Refuse ports of this computer that are taken: ports_free.py CONTAINER 127.0.0.1:8080:80 127.0.0.1:8125:8125/udp ...
 
-The arguments are what Docker is asked to publish. While the container runs, they are its own.
+The arguments are what Docker is asked to publish. While the container runs, they are its own, and it prints "running".
 """
 
 import socket
@@ -28,6 +28,8 @@ running = subprocess.run(
     ["docker", "ps", "--quiet", "--filter", f"name=^{container}$"], capture_output=True, text=True, check=True
 ).stdout.strip()
 taken = [] if running else [why for why in map(holder, ports) if why]
+if running:
+    print("running")
 if taken:
     sys.exit(
         "A port of this computer is taken: " + "; ".join(taken) + ". Stop what holds it (ss -lntup tells), "

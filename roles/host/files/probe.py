@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What preflight must know of a host, in one look that changes nothing: JSON on stdout.
 
-{"free_mib": {"/opt": 5000, "/var": 5000}, "systemd": true, "installed": false, "time_services": ["chrony"],
+{"free_mib": {"/opt": 5000, "/var": 5000}, "systemd": true, "installed": false, "sysctl": true, "packages": ["chrony"],
  "listeners": [{"proto": "tcp", "port": 22, "processes": ["sshd"]}]}
 """
 
@@ -42,14 +42,15 @@ def installed(packages):
 
 
 def main():
-    """Print the findings; the arguments are the packages that keep time."""
+    """Print the findings; the arguments are the packages that may be installed."""
     print(
         json.dumps(
             {
                 "free_mib": {path: free_mib(path) for path in ("/opt", "/var")},
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "installed": os.path.exists("/etc/systemd/system/graphing.target"),
-                "time_services": installed(sys.argv[1:]),
+                "sysctl": os.access("/proc/sys/net/core/rmem_max", os.W_OK),
+                "packages": installed(sys.argv[1:]),
                 "listeners": listeners(),
             }
         )
