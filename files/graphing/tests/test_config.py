@@ -81,7 +81,7 @@ def test_all_mistakes_are_named_at_once_with_file_key_value_and_remedy(tmp_path)
         ("flush_counts = 1", "true or false"),
         ('state_file = "state.json"', "absolute path"),
         ('listen = "not an address"', "address"),
-        ("colour = 1", "known here: delete_idle"),
+        ("colour = 1", "known here: datagram_log"),
     ],
 )
 def test_each_value_is_checked(tmp_path, line, remedy):

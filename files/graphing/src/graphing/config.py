@@ -52,6 +52,7 @@ def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] 
     """
     document = _parse(path)
     complaints: list[Complaint] = []
+    # The stubs know no way to say "a dataclass" of a type variable.
     fields = {field.name: field for field in dataclasses.fields(tables)}  # type: ignore[arg-type]
     complaints += _unknown("", document, fields)
     values = {}
@@ -118,12 +119,14 @@ def whole(low: int, high: int) -> Reader:
     return read
 
 
-def number(accept: Callable[[float], bool], remedy: str) -> Reader:
-    """Read a finite number that `accept` likes."""
+def number(accept: Callable[[float], bool], remedy: str, infinite: bool = False) -> Reader:
+    """Read a number that `accept` likes: a finite one, or infinity too."""
 
     def read(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(remedy)
+        if infinite and value == float("inf"):
+            return float("inf")
         # The range keeps out infinities, what is not a number, and integers that no float can hold.
         if not -1e300 < value < 1e300 or not accept(value):
             raise ValueError(remedy)
@@ -173,5 +176,18 @@ def list_of(read_item: Reader) -> Reader:
         if len(set(items)) < len(items):
             raise ValueError("must not name anything twice")
         return items
+
+    return read
+
+
+def table_of(kind: Any) -> Reader:
+    """Read an inline table whose keys are the settings of the dataclass `kind`."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    example = ", ".join(f"{name} = ..." for name in fields)
+
+    def read(value: object) -> Any:
+        if not isinstance(value, dict) or value.keys() - fields.keys():
+            raise ValueError(f"must be tables: write {{{example}}}")
+        return kind(**{name: fields[name].metadata["read"](found) for name, found in value.items()})
 
     return read

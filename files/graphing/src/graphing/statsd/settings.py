@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from graphing.config import Complaint, flag, list_of, load, number, one_of, setting, text, whole
+from graphing.config import Complaint, flag, list_of, load, number, one_of, setting, table_of, text, whole
 from graphing.statsd.aggregate import Rules
 from graphing.statsd.naming import Naming, conflict_in_plain, etsy, legacy, plain
 from graphing.statsd.protocol import Kind
@@ -14,9 +14,22 @@ _NAME = rf"{_SEGMENT}(\.{_SEGMENT}){{0,9}}"
 _name = text(_NAME, "must be a name: letters, digits, _ and -, parts joined by dots")
 _name_or_empty = text(f"({_NAME})?", 'must be "" or a name: letters, digits, _ and -, parts joined by dots')
 _host = text(r"[A-Za-z0-9_.:%-]{1,255}", "must be an address or a host name")
+_bucket_pattern = text(r"[^\0\n]{0,255}", "must be a part of a bucket's name")
+_path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
+_server = text(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}", "must be HOST:PORT, or [ADDRESS]:PORT for IPv6")
 _percentile = number(
     lambda p: 0.001 <= abs(p) < 100, "must be numbers between -100 and 100, not closer to 0 than 0.001"
 )
+
+_bin = number(lambda _: True, "must be numbers; inf for the last", infinite=True)
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """The bins of the timers whose bucket contains `match`; none switches histograms off for them."""
+
+    match: str = setting("", _bucket_pattern)
+    bins: tuple[float, ...] = setting((), list_of(_bin))
 
 
 @dataclass(frozen=True)
@@ -25,9 +38,14 @@ class Statsd:
 
     listen: str = setting("0.0.0.0", _host)  # noqa: S104 - behind the host's firewall, as every peer
     port: int = setting(8125, whole(1, 65535))
+    tcp: bool = setting(False, flag)
+    unix_socket: str = setting("", _path_or_empty)
     receive_buffer: int = setting(8 * 1024 * 1024, whole(4096, 1024**3))
+    engine: str = setting("auto", one_of("auto", "compiled", "python"))
     interval: int = setting(10, whole(1, 3600))
     percentiles: tuple[float, ...] = setting((90,), list_of(_percentile))
+    histograms: tuple[Histogram, ...] = setting((), list_of(table_of(Histogram)))
+    tags: str = setting("drop", one_of("drop", "graphite"))
     namespace: str = setting("plain", one_of("plain", "etsy", "legacy"))
     prefix: str = setting("stats", _name_or_empty)
     suffix: str = setting("", _name_or_empty)
@@ -37,10 +55,13 @@ class Statsd:
     prefix_set: str = setting("sets", _name_or_empty)
     health_prefix: str = setting("statsd", _name)
     flush_counts: bool = setting(True, flag)
-    delete_idle: tuple[str, ...] = setting((), list_of(one_of(*Kind)))
-    state_file: str = setting(
-        "/var/lib/graphing-statsd/state.json", text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
-    )
+    delete_idle: tuple[str, ...] = setting((), list_of(one_of(Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)))
+    gauge_flushes: int = setting(0, whole(0, 1_000_000))
+    max_buckets: int = setting(250_000, whole(1, 100_000_000))
+    max_values: int = setting(100_000, whole(1, 100_000_000))
+    dump_messages: bool = setting(False, flag)
+    state_file: str = setting("/var/lib/graphing-statsd/state.json", _path_or_empty)
+    datagram_log: str = setting("/run/graphing-statsd/datagrams", _path_or_empty)
 
     def naming(self) -> Naming:
         """Return the configured namespace."""
@@ -70,7 +91,37 @@ class Carbon:
 
     host: str = setting("127.0.0.1", _host)
     port: int = setting(2003, whole(1, 65535))
-    queue_lines: int = setting(1_000_000, whole(1000, 1_000_000_000))
+    journal: str = setting("/var/lib/graphing-statsd/journal", _path_or_empty)
+    journal_bytes: int = setting(1024**3, whole(1024**2, 1024**5))
+    journal_seconds: int = setting(86_400, whole(60, 31_536_000))
+    replay_seconds: int = setting(600, whole(0, 86_400))
+    replay_rate: int = setting(50_000, whole(100, 100_000_000))
+    watch: tuple[str, ...] = setting((), list_of(_server))
+
+
+@dataclass(frozen=True)
+class Console:
+    """The management console; see etsy/statsd's docs/admin_interface.md."""
+
+    host: str = setting("127.0.0.1", _host)
+    port: int = setting(8126, whole(0, 65535))
+
+
+@dataclass(frozen=True)
+class KeyFlush:
+    """The log of the busiest buckets."""
+
+    interval: int = setting(0, whole(0, 86_400))
+    percent: float = setting(100, number(lambda p: 0 < p <= 100, "must be above 0 and up to 100"))
+    file: str = setting("", _path_or_empty)
+
+
+@dataclass(frozen=True)
+class Repeater:
+    """Other StatsD servers that get a copy of what comes in."""
+
+    servers: tuple[str, ...] = setting((), list_of(_server))
+    protocol: str = setting("udp", one_of("udp", "tcp"))
 
 
 @dataclass(frozen=True)
@@ -79,6 +130,9 @@ class Settings:
 
     statsd: Statsd = field(default_factory=Statsd)
     carbon: Carbon = field(default_factory=Carbon)
+    console: Console = field(default_factory=Console)
+    key_flush: KeyFlush = field(default_factory=KeyFlush)
+    repeater: Repeater = field(default_factory=Repeater)
 
 
 def read_settings(path: Path) -> Settings:
