@@ -9,6 +9,8 @@
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on a fresh container, checked
+#   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
+#   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
 #   make lock        writes requirements.txt anew from requirements.in
 #
@@ -54,8 +56,15 @@ lint: $(venv)
 	bin/role-docs --check
 	ansible-lint --offline
 
-unit: $(venv)
+unit: $(venv) twin
 	$(python) -m pytest -q
+
+# Without a compiler the tests of the compiled engine are left out here; Molecule has them run on the hosts.
+twin: $(venv)
+	@if command -v cc >/dev/null; then bin/twin >/dev/null; else echo 'No C compiler: the compiled engine is not tested here.'; fi
+
+bench-statsd: $(venv) twin
+	$(python) benchmarks/bench-statsd $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 
 molecule: $(venv) docker
 	COLUMNS=140 molecule test
@@ -68,4 +77,4 @@ lock: $(venv)
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help venv docker up down sniff test lint unit molecule docs lock
+.PHONY: help venv docker up down sniff test lint unit twin bench-statsd molecule docs lock

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 DEADLINE = 30.0
+TWIN = Path(__file__).parents[3] / ".cache" / "twin"
+"""Where bin/twin puts the compiled engine."""
 
 # What systemd does for a socket unit: the socket is descriptor 3, and LISTEN_PID is the daemon's own.
 _ACTIVATE = """
@@ -95,23 +97,45 @@ class Carbon:
 
 
 class Daemon:
-    """`graphing statsd` as a process, with a UDP socket passed to it or one of its own."""
+    """`graphing statsd` as a process, with a UDP socket passed to it or one of its own.
 
-    def __init__(self, folder, carbon_port, inbox=None, environment=None, **settings):
+    `settings` are those of the table `statsd`; `tables` are the others.
+    """
+
+    def __init__(self, folder, carbon_port, inbox=None, environment=None, tables=None, **settings):
         self.log = folder / "log"
-        config = folder / "statsd.toml"
-        settings = {"interval": 1, "state_file": str(folder / "state.json"), **settings}
-        lines = [f"{key} = {toml(value)}" for key, value in settings.items()]
-        config.write_text("\n".join(["[statsd]", *lines, "[carbon]", f"port = {carbon_port}", ""]))
+        self.config = folder / "statsd.toml"
+        tables = tables or {}
+        self.tables = {
+            "statsd": {
+                "interval": 1,
+                "state_file": str(folder / "state.json"),
+                "datagram_log": str(folder / "datagrams"),
+                **settings,
+            },
+            "carbon": {"port": carbon_port, "journal": str(folder / "journal"), **tables.get("carbon", {})},
+            "console": {"port": 0, **tables.get("console", {})},
+            **{name: keys for name, keys in tables.items() if name not in ("carbon", "console")},
+        }
+        self.write()
         fd = inbox.fileno() if inbox else -1
         source = Path(__file__).parent.parent / "src"
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _ACTIVATE, str(fd), str(config)],
+                [sys.executable, "-c", _ACTIVATE, str(fd), str(self.config)],
                 pass_fds=[fd] if inbox else [],
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(source), **(environment or {})},
+                env={**os.environ, "PYTHONPATH": f"{source}:{TWIN}", **(environment or {})},
             )
+
+    def write(self, **changes):
+        """Write the configuration; `changes` are tables with the keys to change."""
+        for table, keys in changes.items():
+            self.tables.setdefault(table, {}).update(keys)
+        lines = []
+        for table, keys in self.tables.items():
+            lines += [f"[{table}]", *(f"{key} = {toml(value)}" for key, value in keys.items())]
+        self.config.write_text("\n".join([*lines, ""]))
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -122,6 +146,10 @@ class Daemon:
 
 
 def toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -7,7 +7,7 @@ from test_protocol import DATAGRAMS, EVERY_LINE
 
 from graphing.statsd.aggregate import Engine, Interval, Rules
 from graphing.statsd.naming import conflict_in_plain
-from graphing.statsd.protocol import Kind, decode, parse
+from graphing.statsd.protocol import Kind, parse
 
 PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 
@@ -15,8 +15,14 @@ PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 def after(*datagrams, rules=PLAIN):
     engine = Engine(rules)
     for datagram in datagrams:
-        assert engine.feed(decode(datagram)).bad == []
-    return engine.now
+        engine.feed(datagram)
+    assert engine.take_fed().bad_lines == 0
+    return engine.interval()
+
+
+def fed(engine, datagram):
+    engine.feed(datagram)
+    return engine.take_fed()
 
 
 def test_counters_add_up_and_sampling_is_made_good():
@@ -41,29 +47,32 @@ def test_sets_hold_distinct_strings():
 
 def test_idle_buckets_go_on():
     engine = Engine(PLAIN)
-    engine.feed("c:1|c\nt:1|ms|@0.5\ng:1|g\ns:x|s")
+    engine.feed(b"c:1|c\nt:1|ms|@0.5\ng:1|g\ns:x|s")
     taken = engine.take()
     assert (taken.counters, taken.unsent) == ({"c": 1}, {"t": 1})
     assert engine.take() == Interval(counters={"c": 0}, timers={"t": []}, gauges={"g": 1}, sets={"s": set()})
 
 
-@pytest.mark.parametrize("kind", Kind)
+KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
+
+
+@pytest.mark.parametrize("kind", KEPT)
 def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
     engine = Engine(Rules(frozenset([kind]), PLAIN.conflict))
-    engine.feed("counters:1|c\ntimers:1|ms\ngauges:1|g\nsets:x|s")
+    engine.feed(b"counters:1|c\ntimers:1|ms\ngauges:1|g\nsets:x|s")
     engine.take()
     now = engine.take()
-    assert {name for name in Kind if now.of(name)} == set(Kind) - {kind}
+    assert {name for name in KEPT if now.of(name)} == set(KEPT) - {kind}
     # The name is free again.
     other = "g" if kind is not Kind.GAUGE else "c"
-    assert engine.feed(f"{kind}:1|{other}").conflicts == []
+    assert fed(engine, f"{kind}:1|{other}".encode()).type_conflicts == 0
 
 
 def test_taking_an_interval_leaves_it_as_it_is():
     engine = Engine(PLAIN)
-    engine.feed("c:1|c\nt:1|ms\ng:1|g\ns:x|s")
+    engine.feed(b"c:1|c\nt:1|ms\ng:1|g\ns:x|s")
     taken = engine.take()
-    engine.feed("c:1|c\nt:1|ms\ng:2|g\ns:y|s")
+    engine.feed(b"c:1|c\nt:1|ms\ng:2|g\ns:y|s")
     assert taken == Interval({"c": 1}, {"t": [1]}, {}, {"g": 1}, {"s": {"x"}})
 
 
@@ -85,24 +94,25 @@ def test_taking_an_interval_leaves_it_as_it_is():
 )
 def test_in_plain_the_first_of_two_that_collide_wins(first, second):
     engine = Engine(PLAIN)
-    engine.feed(first)
+    fed(engine, first.encode())
     before = engine.now.successor(frozenset())
-    fed = engine.feed(f"{second}\nother:1|c")
-    assert [conflict.bucket for conflict in fed.conflicts] == [second.partition(":")[0]]
-    assert fed.metrics == 1
+    result = fed(engine, f"{second}\nother:1|c".encode())
+    assert [complaint.subject for complaint in result.told] == [second.partition(":")[0]]
+    assert (result.metrics, result.type_conflicts) == (1, 1)
     assert engine.now.successor(frozenset()).of(Kind.GAUGE) == before.gauges
-    assert engine.feed(first).conflicts == []
+    assert fed(engine, first.encode()).type_conflicts == 0
 
 
 def test_in_plain_neighbours_that_do_not_collide_live_side_by_side():
     engine = Engine(PLAIN)
-    assert engine.feed("a:1|c\na.count:1|c\na.upper:1|g\na.unique:1|g\nb:1|ms\nb.unique:1|g").conflicts == []
+    neighbours = b"a:1|c\na.count:1|c\na.upper:1|g\na.unique:1|g\nb:1|ms\nb.unique:1|g"
+    assert fed(engine, neighbours).type_conflicts == 0
 
 
 def test_without_a_prefix_the_aggregators_own_names_are_kept_for_it():
     engine = Engine(Rules(conflict=conflict_in_plain("", "statsd", ())))
-    conflicts = engine.feed("statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").conflicts
-    assert [conflict.bucket for conflict in conflicts] == ["statsd.packets", "statsd"]
+    told = fed(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").told
+    assert [complaint.subject for complaint in told] == ["statsd.packets", "statsd"]
 
 
 def test_in_etsys_namespaces_a_bucket_may_be_of_several_kinds():
@@ -137,7 +147,7 @@ def test_counters_are_conserved_however_datagrams_and_intervals_cut_them(datagra
     for index, lines in enumerate(datagrams):
         if index == cut:
             flushed += sum(engine.take().counters.values())
-        engine.feed("\n".join(f"{bucket}:{value}|c" for bucket, value in lines))
+        engine.feed("\n".join(f"{bucket}:{value}|c" for bucket, value in lines).encode())
     flushed += sum(engine.take().counters.values())
     assert flushed == sum(value for lines in datagrams for _, value in lines)
 
@@ -146,11 +156,14 @@ def assert_same(datagrams):
     """Assert that `feed` does what `parse` and `add` do."""
     short, long = Engine(PLAIN), Engine(PLAIN)
     for datagram in datagrams:
-        fed = short.feed(decode(datagram))
+        result = fed(short, datagram)
         metrics, bad = parse(datagram)
-        conflicts = [conflict for conflict in map(long.add, metrics) if conflict]
-        assert (fed.metrics, fed.bad, fed.conflicts) == (len(metrics) - len(conflicts), bad, conflicts)
-    assert short.now == long.now
+        for metric in metrics:
+            long.add(metric)
+        expected = long.take_fed()
+        assert (result.metrics, result.type_conflicts) == (expected.metrics, expected.type_conflicts)
+        assert result.bad_lines == len(bad)
+    assert short.interval() == long.interval()
 
 
 @given(st.lists(DATAGRAMS, max_size=6))
@@ -161,3 +174,43 @@ def test_the_short_way_gives_what_the_long_way_gives(datagrams):
 @pytest.mark.parametrize("known", [b"a:1|c\nb.c:1|ms\ne:1|g", b"a:1|ms\nb.c:1|c\ne:1|s"])
 def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
     assert_same([known, *EVERY_LINE])
+
+
+def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
+    engine = Engine(Rules(gauge_flushes=2))
+    engine.feed(b"g:1|g\nother:1|g")
+    assert [set(engine.take().gauges) for _ in range(2)] == [{"g", "other"}] * 2
+    engine.feed(b"g:1|g")
+    assert [set(engine.take().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
+
+
+def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
+    engine = Engine(Rules(max_buckets=2))
+    result = fed(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
+    assert (result.metrics, result.refused) == (3, 1)
+    assert [(complaint.reason, complaint.subject) for complaint in result.told] == [("refused", "c")]
+
+
+@pytest.mark.parametrize("kind", ["ms", "s", "kv"])
+def test_beyond_the_most_values_more_are_refused_and_named(kind):
+    engine = Engine(Rules(max_values=2))
+    result = fed(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
+    assert (result.metrics, result.refused) == (3, 1)
+    assert result.told[0].subject == "a"
+    assert len(engine.interval().of(engine.interval().kind_of("a"))["a"]) == 2
+    engine.take()
+    assert fed(engine, f"a:1|{kind}".encode()).refused == 0
+
+
+def test_values_of_kv_are_kept_as_they_are_until_the_flush():
+    engine = Engine(PLAIN)
+    engine.feed(b"a:1.5|kv|@1700000000\na:2|kv\nb:1|c\nb:1|kv")
+    assert engine.take_fed().type_conflicts == 1
+    assert engine.take().values == {"a": [(1.5, 1700000000), (2, 0)]}
+    assert engine.take().values == {}
+
+
+def test_of_many_complaints_the_first_few_are_told_and_all_counted():
+    result = fed(Engine(PLAIN), b"\n".join([b"bad"] * 1000))
+    assert result.bad_lines == 1000
+    assert len(result.told) == 10

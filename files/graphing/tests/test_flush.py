@@ -1,19 +1,17 @@
 """What reaches Graphite: names and numbers of the three namespaces."""
 
-import math
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphing.line import is_legal_name
-from graphing.statsd.aggregate import Engine
+from graphing.line import is_legal_name, is_legal_series
+from graphing.statsd.aggregate import Engine, Interval
 from graphing.statsd.flush import measurements
 from graphing.statsd.health import Counted, Levels, health
-from graphing.statsd.protocol import Kind
-from graphing.statsd.settings import Statsd
-from graphing.statsd.timers import percentile_suffix, summary
+from graphing.statsd.protocol import Kind, Metric, parse_line
+from graphing.statsd.settings import Histogram, Statsd
 
 TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}
 
@@ -21,17 +19,29 @@ TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}
 def flushed(lines, seconds=10, **settings):
     statsd = Statsd(**settings)
     engine = Engine(statsd.rules())
-    fed = engine.feed(lines)
-    assert not fed.bad
-    assert not fed.conflicts
-    pairs = list(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds))
-    assert len(dict(pairs)) == len(pairs)
-    return dict(pairs)
+    engine.feed(lines.encode())
+    assert engine.take_fed().told == []
+    return unstamped(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms))
+
+
+def unstamped(triples):
+    """Return {name: number}; each name once, each with the flush's own stamp."""
+    triples = list(triples)
+    got = {name: number for name, number, _ in triples}
+    assert len(got) == len(triples)
+    assert {stamp for _, _, stamp in triples} <= {0}
+    return got
+
+
+def stamped(interval, **settings):
+    statsd = Statsd(**settings)
+    return list(measurements(interval, statsd.naming(), statsd.percentiles, 10))
 
 
 def own(seconds=10, **settings):
-    levels = Levels(buckets=3, lag=0.5, flush_duration=0.25, memory_rss=4096, lines_queued=9)
-    return dict(health(Statsd(**settings).naming(), seconds, Counted(packets=20), levels))
+    counted = Counted(packets=20, refused=3, lines_replayed=4, resumed=5)
+    levels = Levels(buckets=3, lag=0.5, flush_duration=0.25, memory_rss=4096, lines_queued=9, journal_bytes=8192)
+    return unstamped(health(Statsd(**settings).naming(), seconds, counted, levels))
 
 
 ONE_TO_TEN = "\n".join(f"t:{value}|ms" for value in (10, 1, 9, 2, 8, 3, 7, 4, 6, 5))
@@ -59,28 +69,28 @@ def test_a_sampled_timer_as_observed_with_etsy():
     assert {leaf: got[f"stats.timers.t.{leaf}"] for leaf in expected} == expected
 
 
-def test_half_a_value_counts_as_one():
-    # 2.5 of 5: Python's round() would keep 2.
-    assert dict(summary([1, 2, 3, 4, 5], (50,)))["count_50"] == 3
+def test_values_are_sent_one_by_one_with_their_own_time_or_the_flushs():
+    interval = Interval(values={"v": [(3.0, 1_700_000_000), (4.0, 0)], "w;a=b": [(5.0, 0)]})
+    assert stamped(interval) == [("stats.v", 3, 1_700_000_000), ("stats.v", 4, 0), ("stats.w;a=b", 5, 0)]
+    assert stamped(interval, namespace="etsy", suffix="z")[0] == ("stats.kv.v.z", 3, 1_700_000_000)
+    assert stamped(interval, namespace="legacy")[2] == ("stats.kv.w;a=b", 5, 0)
 
 
-def test_a_percentile_of_nothing_is_left_out_and_one_value_is_kept_whole():
-    assert "count_10" not in dict(summary([1, 2, 3], (10,)))
-    assert dict(summary([7], (10, -1)))["upper_10"] == 7
-    assert dict(summary([7], (10, -1)))["lower_top1"] == 7
-
-
-@pytest.mark.parametrize("values", [[1e308, 1e308], [1e200], [-1e308, 1e308, 1e308, -1e308]])
-def test_sums_that_overflow_are_infinite_and_raise_nothing(values):
-    assert dict(summary(values, (90, -10)))["sum_squares"] == math.inf
-
-
-@pytest.mark.parametrize(
-    ("percentile", "suffix"),
-    [(90, "90"), (90.0, "90"), (99.9, "99_9"), (-10, "top10"), (-0.5, "top0_5"), (0.001, "0_001")],
-)
-def test_percentiles_in_names(percentile, suffix):
-    assert percentile_suffix(percentile) == suffix
+@pytest.mark.parametrize("namespace", ["plain", "etsy"])
+def test_the_first_histogram_that_matches_a_timer_gives_its_bins(namespace):
+    got = flushed(
+        "api.t:1|ms\napi.t:10|ms|@0.1\napi.t:99|ms\nbatch.t:1|ms\nother:1|ms",
+        namespace=namespace,
+        prefix="s",
+        prefix_timer="",
+        percentiles=(),
+        histograms=(Histogram("api", (10, 100)), Histogram("batch", ()), Histogram("t", (10,))),
+    )
+    assert {name: number for name, number in got.items() if ".histogram." in name} == {
+        "s.api.t.histogram.bin_10": 1,
+        "s.api.t.histogram.bin_100": 2,
+        "s.other.histogram.bin_10": 1,
+    }
 
 
 ALL_KINDS = "c:20|c\nt:5|ms\ng:1.5|g\ns:x|s\ns:y|s"
@@ -136,9 +146,9 @@ def test_counts_can_be_left_out(namespace):
 def test_an_idle_timer_has_a_count_and_a_rate_only(namespace, rate):
     statsd = Statsd(namespace=namespace)
     engine = Engine(statsd.rules())
-    engine.feed("t:1|ms")
+    engine.feed(b"t:1|ms")
     engine.take()
-    got = dict(measurements(engine.take(), statsd.naming(), (90,), 10))
+    got = unstamped(measurements(engine.take(), statsd.naming(), (90,), 10, (Histogram("", (10,)),)))
     assert {name.rpartition(".")[2]: value for name, value in got.items()} == {"count": 0, rate: 0}
 
 
@@ -149,8 +159,11 @@ def test_own_metrics_in_plain():
         "statsd.metrics.count",
         "statsd.bad_lines.count",
         "statsd.type_conflicts.count",
+        "statsd.refused.count",
+        "statsd.resumed.count",
         "statsd.kernel_drops.count",
         "statsd.lines.sent.count",
+        "statsd.lines.replayed.count",
         "statsd.lines.dropped.count",
         "statsd.lines.not_finite.count",
         "statsd.lines.queued",
@@ -158,8 +171,13 @@ def test_own_metrics_in_plain():
         "statsd.lag",
         "statsd.flush.duration",
         "statsd.memory.rss",
+        "statsd.journal.bytes",
     }
     assert got["statsd.packets.count"] == 20
+    assert got["statsd.refused.count"] == 3
+    assert got["statsd.lines.replayed.count"] == 4
+    assert got["statsd.resumed.count"] == 5
+    assert got["statsd.journal.bytes"] == 8192
     assert not {part for name in got for part in name.split(".")} & TYPES
 
 
@@ -176,44 +194,28 @@ def test_own_metrics_in_etsys_namespaces_are_where_etsy_has_them():
     assert legacy["stats.me.lag"] == 0.5
 
 
-_FLOATS = st.floats(-1e6, 1e6)
-
-
-@given(st.lists(_FLOATS, min_size=1, max_size=40), st.sampled_from([0.5, 10, 50, 90, 99.9]))
-def test_statistics_stay_within_the_values(values, percentile):
-    got = dict(summary(values, (percentile, -percentile)))
-    assert got["lower"] == min(values)
-    assert got["upper"] == max(values)
-    assert got["lower"] <= got["median"] <= got["upper"]
-    assert got["sum"] == math.fsum(values)
-    assert got["std"] >= 0
-    suffix = percentile_suffix(percentile)
-    if f"count_{suffix}" in got:
-        kept = got[f"count_{suffix}"]
-        assert got[f"upper_{suffix}"] == sorted(values)[kept - 1]
-        assert got[f"lower_top{suffix}"] == sorted(values)[-kept]
-
-
-@given(st.lists(_FLOATS, min_size=1, max_size=20).flatmap(lambda v: st.tuples(st.just(v), st.permutations(v))))
-def test_statistics_do_not_depend_on_the_order(orders):
-    assert dict(summary(orders[0], (90, -10))) == dict(summary(orders[1], (90, -10)))
-
-
 _NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr)
-_NAMES = st.text(st.sampled_from("ab._-/ ;=\xe9%0"), min_size=1, max_size=12)
+_NAMES = st.text(st.sampled_from("ab._-/ ;=,\xe9%0"), min_size=1, max_size=12)
+_LINES = st.tuples(_NAMES, _NUMBERS, st.sampled_from(["c", "ms", "g", "s", "kv", "c|@0.1", "ms|#a:b", "g|#c"]))
 
 
-@given(
-    st.lists(st.tuples(_NAMES, _NUMBERS, st.sampled_from(["c", "ms", "g", "s", "c|@0.1"])), max_size=20),
-    st.sampled_from(["plain", "etsy", "legacy"]),
-)
-def test_every_name_is_legal_and_none_is_made_twice(parts, namespace):
-    statsd = Statsd(namespace=namespace, percentiles=(90, -10, 99.9))
+@given(st.lists(_LINES, max_size=20), st.sampled_from(["plain", "etsy", "legacy"]), st.booleans())
+def test_every_name_is_legal_and_none_is_made_twice(parts, namespace, tags):
+    bins = (Histogram("", (0.5, 10, float("inf"))),)
+    statsd = Statsd(namespace=namespace, percentiles=(90, -10, 99.9), histograms=bins)
     engine = Engine(statsd.rules())
-    engine.feed("\n".join("{}:{}|{}".format(*part) for part in parts))
-    pairs = list(measurements(engine.take(), statsd.naming(), statsd.percentiles, 10))
-    for name, _ in pairs:
-        assert is_legal_name(name)
-        assert re.fullmatch(r"stats(_counts)?(\.[A-Za-z0-9_-]+)+", name)
+    for name, value, rest in parts:
+        for item in parse_line(f"{name}:{value}|{rest}", tags):
+            if isinstance(item, Metric):
+                engine.add(item)
+    interval = engine.take()
+    for values in interval.values.values():
+        # Each is sent, and Graphite keeps the last.
+        del values[:-1]
+    triples = measurements(interval, statsd.naming(), statsd.percentiles, 10, statsd.histograms)
+    made = [name for name, _, _ in triples]
+    for name in made:
+        assert is_legal_series(name) if tags else is_legal_name(name)
+        assert re.fullmatch(r"stats(_counts)?(\.[A-Za-z0-9_-]+)+(;[^;]+)*", name)
     if namespace == "plain":
-        assert len(dict(pairs)) == len(pairs)
+        assert len(set(made)) == len(made)

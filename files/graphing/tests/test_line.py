@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphing.line import BadName, clean_name, format_line, format_number, is_legal_name
+from graphing.line import (
+    BadName,
+    clean_name,
+    format_line,
+    format_number,
+    is_legal_name,
+    is_legal_series,
+    with_tags,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,66 @@ def test_a_clean_name_is_legal_and_stays_as_it_is(raw):
     assert clean_name(name) == name
     assert not {"", ".", ".."} & set(name.split("."))
     assert not set(name) & set("/\0\n\r ;=")
+
+
+@pytest.mark.parametrize(
+    ("tags", "series"),
+    [
+        ([], "a.b"),
+        ([("region", "eu")], "a.b;region=eu"),
+        ([("region", "eu"), ("host", "web1")], "a.b;host=web1;region=eu"),
+        ([("a", "1"), ("a-b", "1"), ("a.b", "1"), ("a_b", "1")], "a.b;a-b=1;a.b=1;a=1;a_b=1"),
+        ([("a", "1"), ("b", "2"), ("a", "3")], "a.b;a=3;b=2"),
+        ([("a b", "x y/z")], "a.b;a_b=x_y-z"),
+        ([("!^=;a", "~1:2,;\0")], "a.b;a=12"),
+        ([("a", "1=2")], "a.b;a=1=2"),
+        ([("a", "..")], "a.b;a=.."),
+        ([("name", "x")], "a.b;name_=x"),
+        ([("a", "x" * 251)], "a.b;a=" + "x" * 251),
+    ],
+)
+def test_tags_are_cleaned_and_sorted(tags, series):
+    assert with_tags("a.b", tags) == series
+    assert is_legal_series(series)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ([("", "1")], "tag without a name"),
+        ([("\xe9", "1")], "tag without a name"),
+        ([("a", "")], "tag without a value"),
+        ([("a", "~")], "tag without a value"),
+        ([("a", "x" * 252)], "tag too long"),
+        ([("x" * 252, "1")], "tag too long"),
+        ([(f"t{number}", "x" * 200) for number in range(6)], "name with its tags too long"),
+    ],
+)
+def test_tags_that_carbon_would_refuse_are_refused(tags, reason):
+    with pytest.raises(BadName, match=reason):
+        with_tags("a.b", tags)
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        "", ";a=1", "a;", "a;b", "a;=1", "a;b=", "a;b=1;", "a;b=1;a=1", "a;b=1;b=1", "a;b=1;b=2", "a;name=x",
+        "a;b=~1", "a;b=x y", "a;b=x/y", "a;b=" + "x" * 252, "a..b;c=1", "a;b=1\n",
+    ],
+)  # fmt: skip
+def test_other_forms_of_tags_are_not_legal(series):
+    assert not is_legal_series(series)
+
+
+@given(st.lists(st.tuples(st.text(max_size=8), st.text(max_size=8)), max_size=4))
+def test_a_tagged_name_is_legal_and_stays_as_it_is(tags):
+    try:
+        series = with_tags("a.b", tags)
+    except BadName:
+        return
+    assert is_legal_series(series)
+    name, *found = series.split(";")
+    assert with_tags(name, (tag.split("=", 1) for tag in found)) == series
 
 
 @pytest.mark.parametrize(

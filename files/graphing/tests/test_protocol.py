@@ -6,17 +6,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from graphing.line import is_legal_name, is_legal_series
 from graphing.statsd.protocol import BadLine, Kind, Metric, parse, read_number
 
 
-def metrics(datagram):
-    good, bad = parse(datagram)
+def metrics(datagram, tags=False):
+    good, bad = parse(datagram, tags)
     assert bad == []
     return good
 
 
-def reasons(datagram):
-    good, bad = parse(datagram)
+def reasons(datagram, tags=False):
+    good, bad = parse(datagram, tags)
     assert good == []
     return [line.reason for line in bad]
 
@@ -44,6 +45,16 @@ def reasons(datagram):
         (b"a:1|c|@0.5|#host:web1", Metric("a", Kind.COUNTER, 1, rate=0.5)),
         (b"a:1|c|#host:web1|@0.5", Metric("a", Kind.COUNTER, 1, rate=0.5)),
         (b"constructor:1|c", Metric("constructor", Kind.COUNTER, 1)),
+        (b"_scan:1|c", Metric("_scan", Kind.COUNTER, 1)),
+        (b"cpu,host=a,region=eu:1|c", Metric("cpuhostaregioneu", Kind.COUNTER, 1)),
+        (b"cpu;host=a:1|c", Metric("cpuhosta", Kind.COUNTER, 1)),
+        (b"a:1|c|c:ci-83f2/in-9", Metric("a", Kind.COUNTER, 1)),
+        (b"a:1|c|@0.5|#b:c|c:ci-83f2|e:it-false,cn-a:b|card:low", Metric("a", Kind.COUNTER, 1, rate=0.5)),
+        (b"a:1|c|c:83f2|@0.5|e:x|#b:c", Metric("a", Kind.COUNTER, 1, rate=0.5)),
+        (b"a:-7.5|kv", Metric("a", Kind.VALUE, -7.5)),
+        (b"a:7|kv|@1700000000\r", Metric("a", Kind.VALUE, 7, stamp=1_700_000_000)),
+        (b"a:7|kv|@1", Metric("a", Kind.VALUE, 7, stamp=1)),
+        (b"a:7|kv|@4102444800", Metric("a", Kind.VALUE, 7, stamp=4_102_444_800)),
     ],
 )
 def test_a_good_line_gives_its_metric(datagram, expected):
@@ -68,7 +79,7 @@ def test_a_good_line_gives_its_metric(datagram, expected):
         (b"a:1_000|c", "value is not a number"),
         (b"a:1\xa0|c", "value is not a number"),
         (b"a:1|", "unknown type"),
-        (b"a:1|kv", "unknown type"),
+        (b"a:1|KV", "unknown type"),
         (b"a:1|C", "unknown type"),
         (b"a:1|zz", "unknown type"),
         (b"a:1|c|", "unknown field after the type"),
@@ -90,7 +101,24 @@ def test_a_good_line_gives_its_metric(datagram, expected):
         (b"..:1|c", "name with an empty part"),
         (b"../../etc:1|c", "name with an empty part"),
         (b"x" * 300 + b":1|c", "name too long"),
-        (b"_e{5,4}:title|text", "unknown type"),
+        (b"a:x|kv", "value is not a number"),
+        (b"a:1|kv|@0", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@-1", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@1.5", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@\xb2", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@4102444801", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|@1700000000000", "time is not a whole number of seconds since 1970"),
+        (b"a:1|kv|1700000000", "unknown field after the type"),
+        (b"a:1|kv|@1|@2", "unknown field after the type"),
+        (b"a:1|c|T1656581400", "dated by DogStatsD: a value counts in the interval in which it arrives"),
+        (b"a:1|g|#b:c|T1656581400", "dated by DogStatsD: a value counts in the interval in which it arrives"),
+        (b"a:1|c|@0.5|T1656581400", "dated by DogStatsD: a value counts in the interval in which it arrives"),
+        (b"a:1|kv|T1656581400", "dated by DogStatsD: a value counts in the interval in which it arrives"),
+        (b"_e{5,4}:title|text", "event of DogStatsD, not a metric"),
+        (b"_e{1,1}:1|c", "event of DogStatsD, not a metric"),
+        (b"_sc|redis|2|#env:dev|m:down", "service check of DogStatsD, not a metric"),
+        (b"_sc|redis|2", "service check of DogStatsD, not a metric"),
     ],
 )
 def test_a_bad_line_is_refused_with_a_reason(datagram, reason):
@@ -101,6 +129,66 @@ def test_several_values_share_a_bucket_and_a_bad_one_leaves_the_others():
     good, bad = parse(b"s:1|c:2|c:x|c:3|ms")
     assert good == [Metric("s", Kind.COUNTER, 1), Metric("s", Kind.COUNTER, 2), Metric("s", Kind.TIMER, 3)]
     assert bad == [BadLine("s:1|c:2|c:x|c:3|ms", "value is not a number")]
+
+
+def test_a_second_value_is_no_container_id():
+    assert [metric.value for metric in metrics(b"a:1|c:2|c:3|c|c:9")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("line", "bucket"),
+    [
+        (b"a:1|c", "a"),
+        (b"a:1|c|#region:eu,host:b", "a;host=b;region=eu"),
+        (b"a:1|c|@0.5|#region:eu", "a;region=eu"),
+        (b"a:1|c|#region:eu|@0.5|c:83f2", "a;region=eu"),
+        (b"a:1|c|#urgent\r", "a;urgent=true"),
+        (b"a:1|c|#region=eu", "a;region=eu"),
+        (b"a:1|c|#image:nginx:1.2", "a;image=nginx1.2"),
+        (b"a:1|c|#url:x=y", "a;url=x=y"),
+        (b"a:1|c|#", "a"),
+        (b"a:1|c|#,region:eu,, ", "a;region=eu"),
+        (b"cpu,host=a,region=eu:1|c", "cpu;host=a;region=eu"),
+        (b"cpu,:1|c", "cpu"),
+        (b"a b;region=e/u:1|c", "a_b;region=e-u"),
+        (b"a;x=1,y=2:1|c|#z:3,x:4", "a;x=4;y=2;z=3"),
+        (b"a:1|c|#x:1,x:2", "a;x=2"),
+        (b"a:1|c|#name:b", "a;name_=b"),
+        (b"a:1|kv|#x:1|@9", "a;x=1"),
+    ],
+)
+def test_tags_become_part_of_the_bucket(line, bucket):
+    (metric,) = metrics(line, tags=True)
+    assert metric.bucket == bucket
+    assert metric == metrics(line)[0]._replace(bucket=bucket)
+
+
+def test_tags_belong_to_every_value_of_a_line():
+    assert [metric[:3] for metric in metrics(b"a:1|c:2|ms|#b:c", tags=True)] == [
+        ("a;b=c", Kind.COUNTER, 1),
+        ("a;b=c", Kind.TIMER, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"a:1|c|#region:", "tag without a value"),
+        (b"a:1|c|#region:\xe9", "tag without a value"),
+        (b"a:1|c|#:eu", "tag without a name"),
+        (b"a:1|c|#!", "tag without a name"),
+        (b"cpu,host:1|c", "tag without a value"),
+        (b"cpu,host=:1|c", "tag without a value"),
+        (b"cpu,=a:1|c", "tag without a name"),
+        (b";a=b:1|c", "empty name"),
+        (b"a..b;c=d:1|c", "name with an empty part"),
+        (b"a:1|c|#b:" + b"x" * 252, "tag too long"),
+        (b"a:1|c|#" + b",".join(b"t%d:" % n + b"x" * 200 for n in range(6)), "name with its tags too long"),
+        (b"_e{5,4}:title|text|#a:b", "event of DogStatsD, not a metric"),
+    ],
+)
+def test_tags_that_graphite_can_not_store_make_a_line_bad(line, reason):
+    assert reasons(line, tags=True) == [reason]
 
 
 def test_a_bad_line_leaves_its_neighbours():
@@ -122,10 +210,10 @@ def test_sets_tell_strings_apart_that_are_not_ascii():
 EVERY_LINE = [
     b"%s:%s|%s%s" % parts
     for parts in itertools.product(
-        [b"a", b"b.c", b"c d", b"e", b"..", b""],
+        [b"a", b"b.c", b"c d", b"e", b"..", b"", b"f,x=1", b"g;y=2"],
         [b"1", b"-2", b"+3", b"4.5", b"x", b"", b"nan", b"1_0", b"1|c:2"],
-        [b"c", b"ms", b"g", b"s", b"h", b"zz", b""],
-        [b"", b"|@0.5", b"|@0.25|#t:1", b"|@2", b"\r", b"\xff"],
+        [b"c", b"ms", b"g", b"s", b"h", b"kv", b"zz", b""],
+        [b"", b"|@0.5", b"|@0.25|#t:1", b"|@2", b"|#u,t:2|@5", b"\r", b"\xff"],
     )
 ]
 _LINES = st.sampled_from(EVERY_LINE)
@@ -133,10 +221,29 @@ DATAGRAMS = st.binary(max_size=60) | st.lists(_LINES, max_size=8).map(b"\n".join
 """Mostly good lines for few buckets, so that they meet; and anything at all."""
 
 
-@given(DATAGRAMS)
-@example(b"a:1|c|@5e-324")
-def test_no_bytes_raise(datagram):
-    parse(datagram)
+@given(DATAGRAMS, st.booleans())
+@example(b"a:1|c|@5e-324", False)
+@example(b"a:1|kv|@\xb9", False)
+def test_no_bytes_raise(datagram, tags):
+    parse(datagram, tags)
+
+
+_PARTS = st.sampled_from([*"ab=,;:#|.~/! \0\xe9", "name", "|c", "|#", "1|c"])
+TAGGED = st.lists(_PARTS, max_size=14).map(lambda parts: "".join(parts).encode("latin-1") + b"|c|#t:1")
+
+
+@given(DATAGRAMS | TAGGED | st.builds(b"a:1|c|#%s".__mod__, st.binary(max_size=30)))
+def test_every_bucket_is_legal(datagram):
+    for metric in parse(datagram)[0]:
+        assert is_legal_name(metric.bucket)
+    for metric in parse(datagram, tags=True)[0]:
+        assert is_legal_series(metric.bucket)
+
+
+@given(DATAGRAMS | TAGGED | st.builds(b"a:1|c|#%s".__mod__, st.binary(max_size=30)))
+def test_a_tagged_bucket_is_read_back_as_itself(datagram):
+    for metric in parse(datagram, tags=True)[0]:
+        assert metrics(f"{metric.bucket}:1|c".encode(), tags=True) == [Metric(metric.bucket, Kind.COUNTER, 1)]
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

@@ -10,16 +10,16 @@ from test_aggregate import PLAIN, normal
 from test_protocol import DATAGRAMS
 
 from graphing.statsd import state
-from graphing.statsd.aggregate import Engine, Interval
+from graphing.statsd.aggregate import Engine, Fed, Interval
 
 
 def of(engine, **more):
-    return state.State(interval_end=1700000010, seconds=10, interval=engine.now, **more)
+    return state.State(interval_end=1700000010, seconds=10, interval=engine.interval(), **more)
 
 
 def test_a_state_is_read_back_as_it_was(tmp_path):
     engine = Engine(PLAIN)
-    engine.feed("c:0.1|c\nt:3|ms|@0.1\ng:-2|g\ns:\xff\u00e9|s\ns:|s")
+    engine.feed(b"c:0.1|c\nt:3|ms|@0.1\ng:-2|g\ns:\xff\xe9|s\ns:|s\nv:5|kv|@17")
     saved = of(engine, counted={"packets": 3}, kernel_drops=7, lines=["a 1 2\n", "b 1 2\n"])
     path = tmp_path / "state.json"
     state.save(path, saved)
@@ -78,24 +78,24 @@ def test_the_good_file_that_those_are_made_from_is_good(tmp_path):
 @given(st.lists(DATAGRAMS, max_size=8), st.integers(0, 8))
 def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path_factory, datagrams, cut):
     path = tmp_path_factory.getbasetemp() / "state.json"
-    lines = [str(datagram, "latin-1") for datagram in datagrams]
     whole = Engine(PLAIN)
-    for line in lines:
-        whole.feed(line)
+    for datagram in datagrams:
+        whole.feed(datagram)
     first, second = Engine(PLAIN), Engine(PLAIN)
-    for line in lines[:cut]:
-        first.feed(line)
+    for datagram in datagrams[:cut]:
+        first.feed(datagram)
     state.save(path, of(first))
-    assert second.restore(state.load(path).interval) == []
-    for line in lines[cut:]:
-        second.feed(line)
-    assert normal(second.now) == normal(whole.now)
+    second.restore(state.load(path).interval)
+    assert second.take_fed() == Fed()
+    for datagram in datagrams[cut:]:
+        second.feed(datagram)
+    assert normal(second.interval()) == normal(whole.interval())
     assert normal(second.take()) == normal(whole.take())
     assert second.now == whole.now
 
 
-def test_a_bucket_that_a_new_configuration_forbids_is_named(tmp_path):
+def test_a_bucket_that_a_new_configuration_forbids_is_named():
     engine = Engine(PLAIN)
-    conflicts = engine.restore(Interval(counters={"a": 1.0}, gauges={"a": 2.0}))
-    assert [conflict.bucket for conflict in conflicts] == ["a"]
+    engine.restore(Interval(counters={"a": 1.0}, gauges={"a": 2.0}))
+    assert [complaint.subject for complaint in engine.take_fed().told] == ["a"]
     assert engine.now == Interval(counters={"a": 1.0})

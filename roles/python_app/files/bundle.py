@@ -1,13 +1,15 @@
 """Bundle what a host needs to install a distribution: bundle.py SOURCE OUTDIR; prints FILE SHA256.
 
-A tar file of the wheel, the hash-locked requirements and the installer. The same source gives the same bytes, so
-that the hash tells whether a host has it already.
+A tar file of the wheel, the hash-locked requirements and the installer; with SOURCE/twin, also the C code that Cython
+makes of its module, and what compiles it on the host. The same source gives the same bytes, so that the hash tells
+whether a host has it already.
 """
 
 import hashlib
 import io
 import os
 import pathlib
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -32,6 +34,26 @@ def build_wheel(source: pathlib.Path) -> tuple[str, bytes]:
         return name, (pathlib.Path(scratch) / name).read_bytes()
 
 
+def c_code(source: pathlib.Path, cache: pathlib.Path) -> dict[str, bytes]:
+    """What compiles the extension modules in `source`, by name; the translation is kept in `cache`."""
+    files = {}
+    for module in sorted(source.glob("*.pyx")):
+        command = [sys.executable, "-m", "cython", "--version"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode:
+            sys.exit(f"{sys.executable} has no Cython: install this repository's requirements.txt into it")
+        made_of = module.read_bytes() + (asked.stdout + asked.stderr).encode()
+        made = cache / f"{module.stem}-{hashlib.sha256(made_of).hexdigest()[:16]}.c"
+        if not made.exists():
+            scratch = made.with_suffix(f".{os.getpid()}.c")
+            # In its folder: the name that it is called by stands in the C code.
+            command = [sys.executable, "-m", "cython", "-3", module.name, "-o", scratch]
+            subprocess.run(command, cwd=source, check=True)
+            scratch.replace(made)
+        files[f"{module.stem}.c"] = made.read_bytes().replace(str(cache).encode(), b"")
+    return files | {script.name: script.read_bytes() for script in source.glob("*.sh")} if files else {}
+
+
 def tar(files: dict[str, bytes]) -> bytes:
     """A tar file of the files, with nothing in it that differs from one run to the next."""
     archive = io.BytesIO()
@@ -47,15 +69,16 @@ def main() -> None:
     """Write the bundle and say where it is."""
     source, outdir = (pathlib.Path(argument).resolve() for argument in sys.argv[1:3])
     installer = pathlib.Path(__file__).resolve().parent / "install_release.sh"
+    outdir.mkdir(parents=True, exist_ok=True)
     wheel, content = build_wheel(source)
     bundle = tar(
         {
+            **c_code(source / "twin", outdir),
             wheel: content,
             "requirements.txt": (source / "requirements.txt").read_bytes(),
             "install.sh": installer.read_bytes(),
         }
     )
-    outdir.mkdir(parents=True, exist_ok=True)
     path = outdir / f"{source.name}.tar"
     # Several hosts may be served at once.
     scratch = path.with_suffix(f".{os.getpid()}")

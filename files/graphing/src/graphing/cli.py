@@ -13,12 +13,15 @@ from graphing import __version__
 from graphing.config import ConfigError
 from graphing.log import set_up_logging
 from graphing.statsd import server as statsd
-from graphing.statsd.settings import read_settings
+from graphing.statsd import tail
+from graphing.statsd.settings import Settings, read_settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sub-command named in `arguments` (default: the process's own); return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.daemon == "statsd" and options.what == "tail":
+        return tail.run(options.host, options.port, options.pattern, options.seconds, sys.stdout)
     try:
         settings = read_settings(options.config)
     except ConfigError as error:
@@ -28,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{options.config}: ok")
         return 0
     set_up_logging()
-    return statsd.main(settings)
+    return statsd.main(settings, options.config)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,4 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     command = daemons.add_parser("statsd", help="aggregate StatsD datagrams and send them to carbon")
     command.add_argument("--config", type=Path, default=Path("/etc/graphing/statsd.toml"), metavar="FILE")
     command.add_argument("--check", action="store_true", help="check the configuration and stop")
+    others = command.add_subparsers(dest="what", metavar="WHAT")
+    live = others.add_parser("tail", help="show the live buckets of a running aggregator, by its console")
+    live.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="a part of the buckets' names")
+    console = Settings().console
+    live.add_argument("--host", default=console.host, help=f"where the console listens ({console.host})")
+    live.add_argument("--port", type=int, default=console.port, help=f"its port ({console.port})")
+    live.add_argument("--seconds", type=float, default=0.0, help="how long to show them (0: until Ctrl-C)")
     return parser

@@ -6,6 +6,7 @@ Everything that goes to carbon is made here, so that it can't be a line that car
 
 import math
 import re
+from collections.abc import Iterable
 
 MAX_SEGMENT = 251
 """Longest part of a name between dots, in bytes: a file system allows 255, whisper adds `.wsp`."""
@@ -14,8 +15,10 @@ MAX_NAME = 1024
 """Longest name, in bytes: leaves room for a prefix and the storage directory under Linux's 4,096."""
 
 _LEGAL = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*").fullmatch
+_LEGAL_TAG = re.compile(r"([A-Za-z0-9_.-]+)=([A-Za-z0-9_.=-]+)").fullmatch
 _WHITESPACE = re.compile(r"\s+", re.ASCII)
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]+")
+_FORBIDDEN_IN_VALUE = re.compile(r"[^A-Za-z0-9_.=-]+")
 
 
 class BadName(ValueError):  # noqa: N818 - it is the name that is bad
@@ -31,12 +34,12 @@ def clean_name(raw: str) -> str:
     """Return `raw` as a legal name, or raise BadName.
 
     The rules are etsy/statsd's: white space becomes `_`, `/` becomes `-`, anything else that is not
-    a letter, a digit or one of `_-.` is removed. etsy keeps `;` and `=` for Graphite's tags;
-    with tags off, carbon would make directories of them, so they are removed too.
+    a letter, a digit or one of `_-.` is removed. etsy keeps `;` and `=` for Graphite's tags; here
+    they are removed too, and `with_tags` adds them where they are wanted.
     A name that is then empty, too long, or has an empty part (`a..b`, `.a`) is refused.
     """
     if _LEGAL(raw) is None:
-        raw = _FORBIDDEN.sub("", _WHITESPACE.sub("_", raw).replace("/", "-"))
+        raw = _clean(raw, _FORBIDDEN)
         if not raw:
             raise BadName("empty name")
         if _LEGAL(raw) is None:
@@ -44,6 +47,48 @@ def clean_name(raw: str) -> str:
     if len(raw) > MAX_NAME or _longest_segment(raw) > MAX_SEGMENT:
         raise BadName("name too long")
     return raw
+
+
+def with_tags(name: str, tags: Iterable[tuple[str, str]]) -> str:
+    """Return a legal name with its tags as Graphite writes them, `name;tag=value;tag2=value2`, or raise BadName.
+
+    Of tags of the same name the last counts. What a name can't hold is replaced or removed from tags
+    too, so that they need no quoting in a target or a file name; only `=` may stay in a value. A tag
+    or a value that is then empty is refused: carbon would refuse the line. Carbon keeps the tag
+    `name` for itself, so a client's is called `name_`.
+    """
+    cleaned = dict(_clean_tag(*tag) for tag in tags)
+    # Carbon sorts the whole text, `=` included: with names alone, `a=1` and `a-b=1` would change places.
+    series = name + "".join(sorted(f";{tag}={value}" for tag, value in cleaned.items()))
+    if len(series) > MAX_NAME:
+        raise BadName("name with its tags too long")
+    return series
+
+
+def is_legal_series(series: str) -> bool:
+    """Tell whether `series` is a legal name, or one with tags as `with_tags` returns it."""
+    name, *tags = series.split(";")
+    if not is_legal_name(name) or len(series) > MAX_NAME:
+        return False
+    found = [_LEGAL_TAG(tag) for tag in tags]
+    names = {legal[1] for legal in found if legal and max(map(len, legal.groups())) <= MAX_SEGMENT}
+    return len(names) == len(tags) and "name" not in names and tags == sorted(tags)
+
+
+def _clean_tag(tag: str, value: str) -> tuple[str, str]:
+    tag, value = _clean(tag, _FORBIDDEN), _clean(value, _FORBIDDEN_IN_VALUE)
+    if not tag:
+        raise BadName("tag without a name")
+    if not value:
+        raise BadName("tag without a value")
+    # graphite-web's database has 255 characters for each.
+    if max(len(tag), len(value)) > MAX_SEGMENT:
+        raise BadName("tag too long")
+    return "name_" if tag == "name" else tag, value
+
+
+def _clean(raw: str, forbidden: re.Pattern[str]) -> str:
+    return forbidden.sub("", _WHITESPACE.sub("_", raw).replace("/", "-"))
 
 
 def _longest_segment(name: str) -> int:

@@ -1,14 +1,17 @@
 """The aggregation engine: metrics in, the numbers of an interval out. Pure: no clock, no I/O.
 
 Sits between `protocol` and `flush`. It knows nothing about names in Graphite, except which two
-buckets can't exist side by side (see `Rules`).
+buckets can't exist side by side (see `Rules`). This one is the reference; `compiled` does the same, faster.
 """
 
-from collections.abc import Callable
+import marshal
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from enum import StrEnum
+from math import inf
+from typing import Any, NamedTuple, Protocol
 
-from graphing.statsd.protocol import BadLine, Kind, Metric, Refused, parse_line, read_number
+from graphing.statsd.protocol import BadLine, Kind, Metric, Refused, decode, parse_line, read_number
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class Interval:
     """Per timer: how many events its sampling clients measured and did not send (1/rate - 1 each)."""
     gauges: dict[str, float] = field(default_factory=dict)
     sets: dict[str, set[str]] = field(default_factory=dict)
+    values: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """Per `kv` bucket: each value with its own time in seconds since 1970, or 0. They end with the interval."""
 
     def of(self, kind: Kind) -> dict[str, Any]:
         """Return the buckets of one kind."""
@@ -45,7 +50,7 @@ class Interval:
         )
 
     def __len__(self) -> int:
-        return len(self.counters) + len(self.timers) + len(self.gauges) + len(self.sets)
+        return sum(len(self.of(kind)) for kind in Kind)
 
 
 _NOTHING: dict[Kind, Callable[[], Any]] = {
@@ -53,10 +58,26 @@ _NOTHING: dict[Kind, Callable[[], Any]] = {
     Kind.TIMER: list,
     Kind.GAUGE: float,
     Kind.SET: set,
+    Kind.VALUE: list,
 }
 
 
-def _never(_interval: Interval, _bucket: str, _kind: Kind) -> str | None:
+class Buckets(Protocol):
+    """Which buckets there are; an `Interval` is one."""
+
+    def kind_of(self, bucket: str) -> Kind | None:
+        """Return the kind of a known bucket."""
+
+    @property
+    def gauges(self) -> Container[str]:
+        """All gauges."""
+
+    @property
+    def values(self) -> Container[str]:
+        """All `kv` buckets."""
+
+
+def _never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
     return None
 
 
@@ -66,43 +87,90 @@ class Rules:
 
     forget: frozenset[Kind] = frozenset()
     """Kinds whose buckets are forgotten at every flush, so that idle ones send nothing."""
-    conflict: Callable[[Interval, str, Kind], str | None] = _never
+    conflict: Callable[[Buckets, str, Kind], str | None] = _never
     """Asked about each new bucket: why it can't be made, or None."""
+    gauge_flushes: int = 0
+    """After how many flushes without a new value a gauge is forgotten; 0: never."""
+    max_buckets: int = 2**62
+    max_values: int = 2**62
+    """Most values of a timer, members of a set or values of a `kv` bucket in one interval."""
+    tags: bool = False
+    """Tags are part of a bucket, see `protocol.parse_line`."""
 
 
-class Conflict(NamedTuple):
-    """A metric that was refused because its bucket can't be of that kind."""
+class Reason(StrEnum):
+    """Why something was not aggregated; the names of the counts in `health.Counted`."""
 
-    bucket: str
-    reason: str
+    BAD = "bad_lines"
+    CONFLICT = "type_conflicts"
+    REFUSED = "refused"
+
+
+class Complaint(NamedTuple):
+    """One thing that was not aggregated: a line or a bucket, why, and who sent it (if that is known)."""
+
+    reason: Reason
+    subject: str
+    text: str
+    sender: str
+
+
+_MOST_TOLD = 10
 
 
 @dataclass(slots=True)
 class Fed:
-    """What became of the lines of a datagram: how many metrics were added, and what was refused."""
+    """What became of what was fed; `told` are the first complaints."""
 
     metrics: int = 0
-    bad: list[BadLine] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
+    bad_lines: int = 0
+    type_conflicts: int = 0
+    refused: int = 0
+    told: list[Complaint] = field(default_factory=list)
+
+    def complain(self, reason: Reason, subject: str, text: str, sender: str = "") -> None:
+        """Count something and keep it if there are few of them."""
+        setattr(self, reason, getattr(self, reason) + 1)
+        if len(self.told) < _MOST_TOLD:
+            self.told.append(Complaint(reason, subject, text, sender))
+
+
+TOO_MANY_BUCKETS = "there are max_buckets buckets already"
+TOO_MANY_VALUES = "it has max_values values in this interval already"
 
 
 class Engine:
     """Aggregates the interval in progress, `now`."""
 
+    name = "python"
+
     def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+        self.sender_of: Callable[[str], str] = lambda _line: ""
+        """Asked for the sender of a line that is complained about."""
         self.now = Interval()
+        self._rules = rules
+        self._fed = Fed()
+        # Values of timers as they came; `_settle` reads them. A bucket is here if it is a timer.
+        self._unread: dict[str, list[str]] = {}
+        self._flush = 0
+        self._gauge_set: dict[str, int] = {}
+        """The flush before which a gauge was set last."""
 
-    def feed(self, datagram: str) -> Fed:
-        """Add every good line of a decoded datagram.
+    def configure(self, rules: Rules) -> None:
+        """Go by other rules from now on; what is there stays."""
+        self._rules = rules
 
-        The same as `parse_line` and `add` for each line, but plain counters and timers take a short
-        way: a bucket that is already known has a legal name, and nothing needs to be built.
+    def feed(self, lines: bytes | bytearray | memoryview) -> None:
+        """Add every good line of newline-joined lines.
+
+        The same as `parse_line` and `add` for each line, but the usual lines take a short way: a bucket
+        that is already known has a legal name, and nothing needs to be built. A timer's value is only
+        read when the interval is cut or ends, all of a bucket at once.
         """
-        fed = Fed()
+        counters, unread, gauges = self.now.counters, self._unread, self.now.gauges
+        note_gauges = self._rules.gauge_flushes > 0
         metrics = 0
-        counters, timers = self.now.counters, self.now.timers
-        for line in datagram.split("\n"):
+        for line in decode(lines).split("\n"):
             bucket, _, rest = line.partition(":")
             try:
                 if rest == "1|c":
@@ -112,79 +180,183 @@ class Engine:
                     if kind == "c":
                         counters[bucket] += read_number(value)
                     elif kind == "ms":
-                        timers[bucket].append(read_number(value))
+                        unread[bucket].append(value)
+                        continue
+                    elif kind == "g" and not note_gauges and value[:1] in _DIGITS:
+                        # Only a known gauge may be set here.
+                        gauges[bucket]
+                        gauges[bucket] = read_number(value)
                     else:
-                        self._feed_line(line, fed)
+                        self._feed_line(line)
                         continue
                 metrics += 1
             except (KeyError, Refused):
-                self._feed_line(line, fed)
-        fed.metrics += metrics
+                self._feed_line(line)
+        self._fed.metrics += metrics
+
+    def _feed_line(self, line: str) -> None:
+        for item in parse_line(line, self._rules.tags):
+            if isinstance(item, BadLine):
+                self._fed.complain(Reason.BAD, item.line, item.reason, self.sender_of(line))
+            else:
+                self.add(item, line)
+
+    def add(self, metric: Metric, line: str = "") -> None:
+        """Add one metric, or complain about it. `line` is where it stood."""
+        bucket, kind = metric.bucket, metric.kind
+        if self._admit(bucket, kind, line) and self._put(metric):
+            self._fed.metrics += 1
+        elif bucket in self.now.of(kind):
+            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_VALUES, self.sender_of(line))
+
+    def _put(self, metric: Metric) -> bool:
+        """Put a metric into its bucket; return False if that has as many as it may have."""
+        bucket, kind, now = metric.bucket, metric.kind, self.now
+        if kind is Kind.COUNTER:
+            now.counters[bucket] += metric.value / metric.rate
+        elif kind is Kind.TIMER:
+            self._settle(bucket)
+            if len(now.timers[bucket]) >= self._rules.max_values:
+                return False
+            now.timers[bucket].append(metric.value)
+            if metric.rate < 1:
+                now.unsent[bucket] = now.unsent.get(bucket, 0.0) + (1 / metric.rate - 1)
+        elif kind is Kind.GAUGE:
+            now.gauges[bucket] = metric.value + (now.gauges[bucket] if metric.delta else 0.0)
+            self._gauge_set[bucket] = self._flush
+        elif kind is Kind.SET:
+            members = now.sets[bucket]
+            if metric.member not in members and len(members) >= self._rules.max_values:
+                return False
+            members.add(metric.member)
+        else:
+            if len(now.values[bucket]) >= self._rules.max_values:
+                return False
+            now.values[bucket].append((metric.value, metric.stamp))
+        return True
+
+    def _admit(self, bucket: str, kind: Kind, line: str) -> bool:
+        """Make the bucket if it is new and allowed; complain if it isn't."""
+        buckets = self.now.of(kind)
+        if bucket in buckets:
+            return True
+        if len(self.now) >= self._rules.max_buckets:
+            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_BUCKETS, self.sender_of(line))
+            return False
+        reason = self._rules.conflict(self.now, bucket, kind)
+        if reason:
+            self._fed.complain(Reason.CONFLICT, bucket, reason, self.sender_of(line))
+            return False
+        buckets[bucket] = _NOTHING[kind]()
+        if kind is Kind.TIMER:
+            self._unread[bucket] = []
+        return True
+
+    def _settle_all(self) -> None:
+        for bucket, unread in self._unread.items():
+            if unread:
+                self._settle(bucket)
+
+    def _settle(self, bucket: str) -> None:
+        """Read the values of a timer that came in the short way."""
+        unread = self._unread[bucket]
+        if not unread:
+            return
+        self._unread[bucket] = []
+        known = self.now.timers[bucket]
+        values = _read_all(unread)
+        if values is None or len(known) + len(values) > self._rules.max_values:
+            for text in unread:
+                self._feed_line(f"{bucket}:{text}|ms")
+            return
+        known += values
+        self._fed.metrics += len(values)
+
+    def take_fed(self) -> Fed:
+        """Return what became of what was fed since the last call."""
+        self._settle_all()
+        fed, self._fed = self._fed, Fed()
         return fed
 
-    def _feed_line(self, line: str, fed: Fed) -> None:
-        for item in parse_line(line):
-            if isinstance(item, BadLine):
-                fed.bad.append(item)
-            elif conflict := self.add(item):
-                fed.conflicts.append(conflict)
-            else:
-                fed.metrics += 1
-
-    def add(self, metric: Metric) -> Conflict | None:
-        """Add one metric; return why it was refused, if it was."""
-        bucket, kind = metric.bucket, metric.kind
-        conflict = self._admit(bucket, kind)
-        if conflict:
-            return conflict
-        if kind is Kind.COUNTER:
-            self.now.counters[bucket] += metric.value / metric.rate
-        elif kind is Kind.TIMER:
-            self.now.timers[bucket].append(metric.value)
-            if metric.rate < 1:
-                self.now.unsent[bucket] = self.now.unsent.get(bucket, 0.0) + (1 / metric.rate - 1)
-        elif kind is Kind.GAUGE:
-            self.now.gauges[bucket] = metric.value + (self.now.gauges[bucket] if metric.delta else 0.0)
-        else:
-            self.now.sets[bucket].add(metric.member)
-        return None
+    def interval(self) -> Interval:
+        """Return the interval in progress. Not to be changed."""
+        self._settle_all()
+        return self.now
 
     def take(self) -> Interval:
         """Return the interval in progress and begin the next one."""
+        self._settle_all()
         taken, self.now = self.now, self.now.successor(self._rules.forget)
+        self._unread = {bucket: [] for bucket in self.now.timers}
+        self._flush += 1
+        if self._rules.gauge_flushes:
+            self._forget_gauges()
         return taken
 
-    def restore(self, saved: Interval) -> list[Conflict]:
-        """Merge an interval that an earlier process saved; gauges set since then keep their value."""
-        conflicts = []
+    def _forget_gauges(self) -> None:
+        oldest = self._flush - 1 - self._rules.gauge_flushes
+        for bucket in [bucket for bucket in self.now.gauges if self._gauge_set.get(bucket, 0) <= oldest]:
+            del self.now.gauges[bucket]
+        self._gauge_set = {bucket: self._gauge_set.get(bucket, 0) for bucket in self.now.gauges}
+
+    def delete(self, kind: Kind, bucket: str) -> bool:
+        """Forget a bucket; return whether there was one."""
+        self._settle_all()
+        self._unread.pop(bucket, None) if kind is Kind.TIMER else None
+        if kind is Kind.TIMER:
+            self.now.unsent.pop(bucket, None)
+        return self.now.of(kind).pop(bucket, None) is not None
+
+    def restore(self, saved: Interval) -> None:
+        """Add an interval that an earlier process saved; its gauges win."""
         for kind in Kind:
             for bucket in saved.of(kind):
-                known_gauge = bucket in self.now.gauges
-                conflict = self._admit(bucket, kind)
-                if conflict:
-                    conflicts.append(conflict)
-                elif kind is Kind.COUNTER:
-                    self.now.counters[bucket] += saved.counters[bucket]
-                elif kind is Kind.TIMER:
-                    self._restore_timer(bucket, saved)
-                elif kind is Kind.SET:
-                    self.now.sets[bucket] |= saved.sets[bucket]
-                elif not known_gauge:
-                    self.now.gauges[bucket] = saved.gauges[bucket]
-        return conflicts
+                if self._admit(bucket, kind, ""):
+                    self._restore(kind, bucket, saved)
 
-    def _restore_timer(self, bucket: str, saved: Interval) -> None:
-        self.now.timers[bucket] += saved.timers[bucket]
-        if bucket in saved.unsent:
-            self.now.unsent[bucket] = self.now.unsent.get(bucket, 0.0) + saved.unsent[bucket]
+    def _restore(self, kind: Kind, bucket: str, saved: Interval) -> None:
+        now = self.now
+        if kind is Kind.COUNTER:
+            now.counters[bucket] += saved.counters[bucket]
+        elif kind is Kind.TIMER:
+            now.timers[bucket] += saved.timers[bucket]
+            if bucket in saved.unsent:
+                now.unsent[bucket] = now.unsent.get(bucket, 0.0) + saved.unsent[bucket]
+        elif kind is Kind.GAUGE:
+            now.gauges[bucket] = saved.gauges[bucket]
+            self._gauge_set[bucket] = self._flush
+        elif kind is Kind.SET:
+            now.sets[bucket] |= saved.sets[bucket]
+        else:
+            now.values[bucket] += saved.values[bucket]
 
-    def _admit(self, bucket: str, kind: Kind) -> Conflict | None:
-        """Make the bucket if it is new and allowed."""
-        buckets = self.now.of(kind)
-        if bucket in buckets:
-            return None
-        reason = self._rules.conflict(self.now, bucket, kind)
-        if reason:
-            return Conflict(bucket, reason)
-        buckets[bucket] = _NOTHING[kind]()
+    def cut(self) -> bytes:
+        """Return the interval in progress as a record of `partial`."""
+        self._settle_all()
+        now = self.now
+        content = marshal.dumps((now.counters, now.timers, now.unsent, now.gauges, now.sets, now.values))
+        return b"M" + len(content).to_bytes(4, "little") + content
+
+    @property
+    def uncut(self) -> int:
+        """How many bytes of records wait for a cut: none, they are made by it."""
+        return 0
+
+    def __len__(self) -> int:
+        return len(self.now)
+
+
+_DIGITS = frozenset("0123456789")
+
+
+def _read_all(texts: Iterable[str]) -> list[float] | None:
+    """Read numbers as `read_number` does, in a few steps for all of them; None if one of them needs a closer look."""
+    try:
+        values = list(map(float, texts))
+    except ValueError:
         return None
+    joined = "".join(texts)
+    # An n is in inf, infinity and nan.
+    if not joined.isascii() or "_" in joined or "n" in joined or "N" in joined or inf in values or -inf in values:
+        return None
+    return values

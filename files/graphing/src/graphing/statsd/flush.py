@@ -1,39 +1,52 @@
-"""An interval's numbers to (name, number) pairs for Graphite. Pure.
+"""An interval's numbers to (name, number, stamp) triples for Graphite. Pure.
 
-Yields one pair at a time, so that the server can receive between them. Numbers may be infinite when
-clients sent some near the end of a double's range; whoever formats them leaves those out.
+Yields one at a time, so that the server can receive between them. A stamp of 0 stands for the flush's own.
+Numbers may be infinite when clients sent some near the end of a double's range; whoever formats them
+leaves those out.
 """
 
 from collections.abc import Iterator, Sequence
 
 from graphing.statsd.aggregate import Interval
 from graphing.statsd.naming import Naming
-from graphing.statsd.timers import summary
+from graphing.statsd.timers import Histogram, bins_for, histogram, summary
 
 
 def measurements(
-    interval: Interval, naming: Naming, percentiles: Sequence[float], seconds: int
-) -> Iterator[tuple[str, float]]:
+    interval: Interval,
+    naming: Naming,
+    percentiles: Sequence[float],
+    seconds: int,
+    histograms: Sequence[Histogram] = (),
+) -> Iterator[tuple[str, float, int]]:
     """Yield what Graphite is to store for an interval that lasted `seconds`."""
     for bucket, value in interval.counters.items():
         if naming.counter_count:
-            yield naming.counter_count(bucket), value
-        yield naming.counter_rate(bucket), value / seconds
+            yield naming.counter_count(bucket), value, 0
+        yield naming.counter_rate(bucket), value / seconds, 0
     for bucket in interval.timers:
-        for leaf, value in _timer(interval, bucket, naming, percentiles, seconds):
-            yield naming.timer(f"{bucket}.{leaf}"), value
+        count = _timer_count(interval, bucket)
+        yield naming.timer(bucket, "count"), count, 0
+        yield naming.timer(bucket, naming.timer_rate_leaf), count / seconds, 0
+        for leaf, value in _statistics(interval.timers[bucket], percentiles, bins_for(bucket, histograms)):
+            yield naming.timer(bucket, leaf), value, 0
     for bucket, value in interval.gauges.items():
-        yield naming.gauge(bucket), value
+        yield naming.gauge(bucket), value, 0
     for bucket, members in interval.sets.items():
-        yield naming.set(bucket), len(members)
+        yield naming.set(bucket), len(members), 0
+    for bucket, values in interval.values.items():
+        name = naming.value(bucket)
+        for value, stamp in values:
+            yield name, value, stamp
 
 
-def _timer(
-    interval: Interval, bucket: str, naming: Naming, percentiles: Sequence[float], seconds: int
+def _timer_count(interval: Interval, bucket: str) -> float:
+    return len(interval.timers[bucket]) + interval.unsent.get(bucket, 0.0)
+
+
+def _statistics(
+    values: Sequence[float], percentiles: Sequence[float], bins: Sequence[float]
 ) -> Iterator[tuple[str, float]]:
-    values = interval.timers[bucket]
-    count = len(values) + interval.unsent.get(bucket, 0.0)
-    yield "count", count
-    yield naming.timer_rate_leaf, count / seconds
     if values:
         yield from summary(values, percentiles)
+        yield from histogram(values, bins)

@@ -14,19 +14,32 @@ from graphing.statsd.naming import Naming
 
 @dataclass(slots=True)
 class Counted:
-    """Events of one interval."""
+    """Events of one interval.
+
+    `metrics + bad_lines + type_conflicts + refused` is the number of values received; a line that can't
+    be told apart into values counts as one.
+    """
 
     packets: int = 0
     metrics: int = 0
+    """Values that were aggregated."""
     bad_lines: int = 0
+    """Values that are not StatsD."""
     type_conflicts: int = 0
+    """Values whose bucket can't be of their kind."""
+    refused: int = 0
+    """Values beyond `max_buckets` or `max_values`, or dated in the future."""
     kernel_drops: int = 0
     lines_sent: int = 0
     """Includes lines sent again after a broken connection."""
+    lines_replayed: int = 0
+    """Sent again, because carbon may have lost them."""
     lines_dropped: int = 0
-    """Left the queue because it was full."""
+    """Never sent: they became too old or too many."""
     lines_not_finite: int = 0
     """Not made, because sums of huge values have no finite result."""
+    resumed: int = 0
+    """Datagrams taken from the log that a crashed process left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +54,21 @@ class Levels:
     memory_rss: int
     """Bytes."""
     lines_queued: int
+    journal_bytes: int
+    """Lines on disk, sent or not."""
 
 
-def health(naming: Naming, seconds: int, counted: Counted, levels: Levels) -> Iterator[tuple[str, float]]:
-    """Yield (name, number) of every own metric for an interval of `seconds`."""
+def health(naming: Naming, seconds: int, counted: Counted, levels: Levels) -> Iterator[tuple[str, float, int]]:
+    """Yield own metrics of an interval of `seconds` as `measurements` does: name, number and 0, the flush's time."""
     for group, counts in ((counted, True), (levels, False)):
         for item in fields(group):
-            yield from naming.health(_path(item.name), getattr(group, item.name), counts, seconds)
+            for name, number in naming.health(_path(item.name), getattr(group, item.name), counts, seconds):
+                yield name, number, 0
 
 
 def _path(name: str) -> str:
     """Return the path of a field: `lines_sent` is `lines.sent`."""
-    for folder in ("lines", "flush", "memory"):
+    for folder in ("lines", "flush", "memory", "journal"):
         if name.startswith(f"{folder}_"):
             return f"{folder}.{name.removeprefix(f'{folder}_')}"
     return name

@@ -9,24 +9,30 @@ prevents. In the others that takes a bucket such as `timers.x` in `legacy` or an
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from graphing.statsd.aggregate import Interval
+from graphing.statsd.aggregate import Buckets
 from graphing.statsd.protocol import Kind
-from graphing.statsd.timers import leaves
+from graphing.statsd.timers import Histogram, bins_for, histogram_leaves, leaves
 
 COUNTER_LEAVES = ("count", "rate")
 SET_LEAVES = ("unique",)
+_WITHOUT_LEAF = frozenset((Kind.GAUGE, Kind.VALUE))
+_VALUE_PREFIX = "kv"
+"""What stands for the kind where kinds are in names: statsite's word for it, since etsy/statsd has no such kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Affixes:
-    """What stands before and after a bucket in a name."""
+    """What stands before and after a bucket in a name. Tags stay at its end."""
 
     before: str
     after: str
 
-    def __call__(self, middle: str) -> str:
-        """Return the name of a bucket."""
-        return f"{self.before}{middle}{self.after}"
+    def __call__(self, bucket: str, leaf: str = "") -> str:
+        """Return the name of a bucket, or of one of its leaves."""
+        if ";" in bucket:
+            path, tags = _split_tags(bucket)
+            return Affixes(self.before, f"{self.after}{tags}")(path, leaf)
+        return f"{self.before}{bucket}.{leaf}{self.after}" if leaf else f"{self.before}{bucket}{self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,11 @@ class Naming:
     """None: counts are not wanted, only rates."""
     counter_rate: Affixes
     timer: Affixes
-    """Called with `bucket.leaf`."""
+    """Called with a leaf."""
     timer_rate_leaf: str
     gauge: Affixes
     set: Affixes
+    value: Affixes
     health: Callable[[str, float, bool, int], Iterator[tuple[str, float]]]
     """Yield name and number of (own metric, value, whether it counts events, interval in seconds)."""
 
@@ -60,13 +67,14 @@ def plain(prefix: str, health_prefix: str, flush_counts: bool) -> Naming:
         timer_rate_leaf="rate",
         gauge=Affixes(before, ""),
         set=Affixes(before, ".unique"),
+        value=Affixes(before, ""),
         health=health,
     )
 
 
 def etsy(prefix: str, suffix: str, prefixes: dict[Kind, str], health_prefix: str, flush_counts: bool) -> Naming:
     """Return etsy/statsd's namespace with `legacyNamespace: false`; an empty prefix drops its segment."""
-    before = {kind: _dotted(prefix, prefixes[kind]) for kind in Kind}
+    before = {kind: _dotted(prefix, prefixes.get(kind, _VALUE_PREFIX)) for kind in Kind}
     end = f".{suffix}" if suffix else ""
     count = Affixes(before[Kind.COUNTER], f".count{end}")
     rate = Affixes(before[Kind.COUNTER], f".rate{end}")
@@ -78,6 +86,7 @@ def etsy(prefix: str, suffix: str, prefixes: dict[Kind, str], health_prefix: str
         timer_rate_leaf="count_ps",
         gauge=Affixes(before[Kind.GAUGE], end),
         set=Affixes(before[Kind.SET], f".count{end}"),
+        value=Affixes(before[Kind.VALUE], end),
         health=_etsy_health(count if flush_counts else None, rate, health_prefix, level, level),
     )
 
@@ -96,6 +105,7 @@ def legacy(suffix: str, health_prefix: str, flush_counts: bool) -> Naming:
         timer_rate_leaf="count_ps",
         gauge=Affixes("stats.gauges.", end),
         set=Affixes("stats.sets.", f".count{end}"),
+        value=Affixes(f"stats.{_VALUE_PREFIX}.", end),
         health=_etsy_health(count, rate, health_prefix, level, total),
     )
 
@@ -127,33 +137,59 @@ def _etsy_health(
 
 
 def conflict_in_plain(
-    prefix: str, health_prefix: str, percentiles: Sequence[float]
-) -> Callable[[Interval, str, Kind], str | None]:
-    """Return the rule for new buckets in `plain`: one kind per bucket, one bucket per name."""
+    prefix: str, health_prefix: str, percentiles: Sequence[float], histograms: Sequence[Histogram] = ()
+) -> Callable[[Buckets, str, Kind], str | None]:
+    """Return the rule for new buckets in `plain`: one kind per bucket, one bucket per name.
+
+    A bucket is meant with its tags: the same path with others is another bucket.
+    """
     given = {
-        Kind.COUNTER: frozenset(COUNTER_LEAVES),
-        Kind.TIMER: frozenset(("count", "rate", *leaves(percentiles))),
-        Kind.SET: frozenset(SET_LEAVES),
+        Kind.COUNTER: COUNTER_LEAVES,
+        Kind.TIMER: ("count", "rate", *leaves(percentiles)),
+        Kind.SET: SET_LEAVES,
     }
     reserved = _below(prefix, health_prefix)
 
-    def conflict(interval: Interval, bucket: str, kind: Kind) -> str | None:
-        known = interval.kind_of(bucket)
+    def given_by(bucket: str, kind: Kind) -> tuple[str, ...]:
+        own = given.get(kind, ())
+        return own + histogram_leaves(bins_for(bucket, histograms)) if kind is Kind.TIMER else own
+
+    def conflict(buckets: Buckets, bucket: str, kind: Kind) -> str | None:
+        known = buckets.kind_of(bucket)
         if known:
             return f"it is one of the {known}, not of the {kind}"
-        if reserved and f"{bucket}.".startswith(f"{reserved}."):
+        path, tags = _split_tags(bucket)
+        if reserved and f"{path}.".startswith(f"{reserved}."):
             return "its name is kept for the aggregator's own metrics"
-        # Only a gauge has a name without a leaf, so only a gauge can be called like another's leaf.
-        if kind is not Kind.GAUGE:
-            taken = next((leaf for leaf in given[kind] if f"{bucket}.{leaf}" in interval.gauges), None)
-            return f"there is a gauge {bucket}.{taken}" if taken else None
-        parent, _, leaf = bucket.rpartition(".")
-        parent_kind = interval.kind_of(parent)
-        if parent_kind and leaf in given.get(parent_kind, ()):
-            return f"{parent}, one of the {parent_kind}, has a {leaf} already"
+        # Only a gauge or a value has a name without a leaf, so only they can be called like another's leaf.
+        if kind not in _WITHOUT_LEAF:
+            for leaf in given_by(bucket, kind):
+                name = f"{path}.{leaf}{tags}"
+                if name in buckets.gauges or name in buckets.values:
+                    return f"{name} is one of the {buckets.kind_of(name)}"
+            return None
+        for parent, leaf in _parents(path):
+            parent_kind = buckets.kind_of(parent + tags)
+            if parent_kind and leaf in given_by(parent + tags, parent_kind):
+                return f"{parent}{tags}, one of the {parent_kind}, has a {leaf} already"
         return None
 
     return conflict
+
+
+def _parents(path: str) -> Iterator[tuple[str, str]]:
+    """Yield how a path may be a bucket and its leaf: leaves have one part, those of histograms two."""
+    parent, _, leaf = path.rpartition(".")
+    yield parent, leaf
+    timer, mark, bin_leaf = path.rpartition(".histogram.")
+    if mark:
+        yield timer, f"histogram.{bin_leaf}"
+
+
+def _split_tags(bucket: str) -> tuple[str, str]:
+    """Return the path of a bucket, and its tags with the `;` before them."""
+    path, mark, tags = bucket.partition(";")
+    return path, mark + tags
 
 
 def _below(prefix: str, name: str) -> str:

@@ -1,14 +1,20 @@
-"""Lines to carbon over TCP, in a thread of its own, so that a slow carbon never delays reception.
+"""Lines to carbon over TCP, in a thread of its own, so that a slow carbon or disk never delays reception.
 
-Carbon acknowledges nothing: what it has not read is gone when its process ends. So a batch is kept for a
-while after it was sent, and a broken connection sends the kept ones again from the beginning of a
-line. Whisper holds one value per slot, so what arrives twice does no harm. When the queue is full,
-the oldest lines go and are counted.
+Carbon acknowledges nothing: what it had not written is gone when its process ends. So the lines of a
+flush go to the journal on disk first, and only then to carbon; what may not have arrived is sent
+again. Whisper holds one value per slot, so what arrives twice does no harm.
+
+Three kinds of lines wait: fresh ones, those that could not be sent when they were fresh, and those
+that were delivered but that a carbon which went away may have lost. They are sent in this order, the
+two latter at a bounded rate. `Plan` decides that, and knows positions only; `Sender` moves the bytes.
 """
 
 import contextlib
 import fcntl
+import itertools
 import logging
+import math
+import os
 import select
 import socket
 import sys
@@ -16,226 +22,731 @@ import termios
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+from graphing.journal import InUse, Journal, Mark, Position, Span, Spool, merged, without
 from graphing.log import RateLimitedLog
 from graphing.statsd.settings import Carbon
+from graphing.statsd.watch import Dialing, Watch, ended
+
+QUEUE_LINES = 1_000_000
+"""How many lines may wait in memory, where there is no journal or while its disk is full."""
+
+_CHUNK_BYTES = 256 * 1024
+"""Most bytes of a record, which is what is read, and sent, at once."""
+
+_SYNC_BYTES = 32 * 1024 * 1024
+"""Records beyond this are synced before their flush is complete, so that they need no memory."""
 
 _KEEP_SECONDS = 5.0
-"""How long a batch is kept after it was sent on a connection that seems healthy."""
+"""How long a connection must be healthy after lines were sent before they count as delivered."""
 
 _CHECK_SECONDS = 0.5
 """How often an idle connection is looked at."""
 
+_DISK_RETRY_SECONDS = 1.0
+_HISTORY_SECONDS = 10
+"""Precision with which it is remembered when something was sent."""
+
+_SEGMENTS = 16
+"""How many segments a full journal has: with each of them, a sixteenth of it goes."""
+
+_LARGEST_SEGMENT = 64 * 1024 * 1024
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
-_CONNECT_TIMEOUT = 5.0
 _SEND_TIMEOUT = 30.0
-"""Carbon stops reading while its cache is full; after this long the connection counts as broken."""
+"""Carbon stops reading while its cache is full; after so long without progress the connection counts as broken."""
+
+_VANISHED_SECONDS = 30.0
+"""After so long without an answer the other host counts as gone; TCP by itself takes a quarter of an hour."""
+
+_NOT_SENT_BYTES = 128 * 1024
+"""What the kernel may hold back of a connection: a fresh line waits behind that much."""
 
 _log = logging.getLogger(__name__)
 
 
-class _Batch(NamedTuple):
-    lines: int
+class Put(NamedTuple):
+    """What `Sender.put` got: whole lines, how many, and the flush's time in seconds since 1970."""
+
     data: bytes
+    lines: int
+    stamp: int
 
 
-class _Sent(NamedTuple):
+class Pace:
+    """Allows at most `rate` lines a second after the first chunk: each is followed by the wait that it is worth."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._free_at = -float("inf")
+
+    def wait(self, now: float) -> float:
+        """Return for how many seconds nothing may be sent."""
+        return max(0.0, self._free_at - now)
+
+    def spend(self, lines: int, now: float) -> None:
+        """Note that `lines` were sent, after the wait."""
+        self._free_at = now + lines / self._rate
+
+
+class _Flight(NamedTuple):
+    """Lines that were handed to the kernel: which, when, and all bytes of the connection up to their end."""
+
+    span: Span
+    again: bool
     when: float
-    batch: _Batch
+    total: int
+
+
+class Next(NamedTuple):
+    """What to send: from where to where; whether it is fresh, or was delivered before."""
+
+    span: Span
+    fresh: bool
+    again: bool
+
+
+class Plan:
+    """Which lines are to be sent, which are under way, and which were sent when. No bytes, no clock, no thread."""
+
+    def __init__(self, end: Position, waiting: Span, again: Span, history_seconds: float) -> None:
+        """Begin with what an earlier process left; remember for `history_seconds` what is sent."""
+        self.end = end
+        """Of the last complete flush."""
+        self.history_seconds = history_seconds
+        self._fresh: list[Span] = []
+        self._waiting = merged([waiting])
+        self._again = without([again], [waiting])
+        self._flying: deque[_Flight] = deque()
+        self._history: dict[int, list[Span]] = {}
+
+    def lines(self) -> int:
+        """Return how many lines wait that are neither delivered nor under way."""
+        return sum(span.lines for span in self._undelivered())
+
+    def commit(self, end: Position, *, connected: bool) -> None:
+        """Note that the flush up to `end` is complete; only the newest is fresh for a carbon that is away."""
+        if not connected:
+            self._waiting = merged(self._undelivered())
+            self._fresh = []
+        self._fresh = merged([*self._fresh, Span(self.end, end)])
+        self.end = end
+
+    def next(self) -> Next | None:
+        """Return what to send from its start: any part of it."""
+        for spans in (self._fresh, self._waiting, self._again):
+            if spans:
+                return Next(spans[0], fresh=spans is self._fresh, again=spans is self._again)
+        return None
+
+    def has_fresh(self) -> bool:
+        """Tell whether there is anything that must not wait."""
+        return bool(self._fresh)
+
+    def sent(self, span: Span, *, again: bool, total: int, now: float, wall: float) -> int:
+        """Note what was handed to the kernel; return how many of its lines had been waiting.
+
+        `total` is the bytes of the connection so far, `now` a monotonic clock, `wall` the clock on the wall.
+        """
+        self._flying.append(_Flight(span, again, now, total))
+        bucket = int(wall // _HISTORY_SECONDS)
+        self._history[bucket] = merged([*self._history.get(bucket, ()), span])
+        for old in [key for key in self._history if (key + 1) * _HISTORY_SECONDS < wall - self.history_seconds]:
+            del self._history[old]
+        return self.remove(span)
+
+    def confirm(self, acknowledged: int, until: float) -> bool:
+        """Count as delivered what was sent before `until` and lies in the `acknowledged` bytes; tell if any was."""
+        before = len(self._flying)
+        while self._flying and self._flying[0].when <= until and self._flying[0].total <= acknowledged:
+            self._flying.popleft()
+        return len(self._flying) < before
+
+    def broken(self) -> int:
+        """Let what was under way wait again; return how many lines of it count as undelivered."""
+        before = self.lines()
+        back = [flight.span for flight in self._flying if not flight.again]
+        self._waiting = without([*self._waiting, *back], self._fresh)
+        self._again = without([*self._again, *(flight.span for flight in self._flying)], self._undelivered())
+        self._flying.clear()
+        return self.lines() - before
+
+    def send_again(self, since: float, position: Position) -> None:
+        """Let wait once more what was sent after `since` (seconds since 1970), and all from `position` on."""
+        sent = [spans for bucket, spans in self._history.items() if (bucket + 1) * _HISTORY_SECONDS > since]
+        spans = [Span(position, self.end), *itertools.chain.from_iterable(sent)]
+        self._again = without([*self._again, *spans], self._undelivered())
+
+    def remove(self, span: Span) -> int:
+        """Forget a span that need not wait, or can't be read, any more; return how many of its lines waited."""
+        before = self.lines()
+        self._fresh, self._waiting, self._again = (
+            without(spans, [span]) for spans in (self._fresh, self._waiting, self._again)
+        )
+        return before - self.lines()
+
+    def waits_from(self) -> Position:
+        """Return up to where nothing waits."""
+        return min((span.start for span in self._undelivered()), default=self.end)
+
+    def delivered(self) -> Position:
+        """Return up to where everything is delivered."""
+        return min([self.waits_from(), *(flight.span.start for flight in self._flying if not flight.again)])
+
+    def doubtful(self) -> Position:
+        """Return up to where nothing of the delivered has to be sent again."""
+        again = [*self._again, *(flight.span for flight in self._flying if flight.again)]
+        return min([self.delivered(), *(span.start for span in again)])
+
+    def needed(self) -> list[Span]:
+        """Return what is not delivered of the complete flushes, as few spans."""
+        return merged([*self._undelivered(), *(flight.span for flight in self._flying if not flight.again)])
+
+    def _undelivered(self) -> list[Span]:
+        return [*self._waiting, *self._fresh]
+
+
+class _Commit(NamedTuple):
+    end: Position
+    stamp: int
 
 
 class Sender:
-    """A bounded queue of lines and the thread that empties it."""
+    """The lines on their way and the thread that stores and sends them."""
 
-    def __init__(self, carbon: Carbon) -> None:
+    def __init__(self, carbon: Carbon, queue_lines: int = QUEUE_LINES) -> None:
+        """Open the journal; without one, or if it can't be used, lines wait in memory.
+
+        At most `queue_lines` wait there. Raises InUse if another process has the journal.
+        """
         self._carbon = carbon
+        self._queue_lines = queue_lines
         self._complain = RateLimitedLog(_log, logging.WARNING, 1.0)
-        self._changed = threading.Condition()
-        # Guarded by _changed: the queue, what is being sent, what was sent lately, and the counts.
-        self._queue: deque[_Batch] = deque()
-        self._current: _Batch | None = None
-        self._recent: deque[_Sent] = deque()
-        self._queued = 0
-        self._sent = 0
-        self._dropped = 0
+        self._complain_disk = RateLimitedLog(_log, logging.ERROR, 60.0)
+        journal = _opened(carbon)
+        # Guarded by _lock: what was put (None is a commit), the plan, and the counts.
+        self._lock = threading.Lock()
+        self._inbox: deque[Put | None] = deque()
+        self._inbox_lines = self._inbox_bytes = 0
+        self._spool = Spool(journal)
+        self._plan = _planned(self._spool, carbon.replay_seconds)
+        self._sent = self._dropped = self._replayed = self._durable = 0
         self._deadline: float | None = None
-        # Used by the thread only.
+        self._reconfigured: Carbon | None = None
+        # Used by the thread only: what is stored,
+        self._committing: deque[_Commit] = deque()
+        """Flushes that are complete but may not be sent yet."""
+        self._promised: deque[_Commit] = deque()
+        """Flushes that may be sent but are not known to be durable."""
+        self._stamp = 0
+        self._disk_fails = False
+        self._disk_retry = 0.0
+        self._saved = (self._plan.delivered(), self._plan.doubtful())
+        # the connection,
+        self._dialing: Dialing | None = None
         self._connection: socket.socket | None = None
+        self._connected_at = self._next_attempt = self._next_check = 0.0
+        self._healthy: float | None = None
+        """When the connection was last known healthy, in seconds since 1970."""
         self._delay = _FIRST_DELAY
+        self._gave_up = False
+        # and what goes through it.
+        self._chunk: _Chunk | None = None
+        self._total = self._acknowledged = 0
+        self._progress = 0.0
+        self._pace = Pace(carbon.replay_rate)
+        # Never closed: `put` may be called as long as the process lives.
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._watch = Watch(carbon.watch, self._send_again)
+        if journal and journal.mark and journal.mark.rebooted:
+            # A carbon on this host went down too, and what it had not written is lost.
+            self._send_again(journal.mark.when)
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
 
+    # What other threads call
+
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to store and to send."""
         self._thread.start()
 
-    def put(self, lines: Sequence[str]) -> None:
-        """Queue lines (each with its newline), in batches of the caller's size. Never waits."""
-        if not lines:
+    def put(self, lines: bytes, count: int, stamp: int) -> None:
+        """Take `count` whole lines, each with its newline, of the flush at `stamp`. Never waits, does no I/O.
+
+        Beyond `queue_lines` that the thread has not taken yet, the oldest go and are counted.
+        """
+        if not count:
             return
-        with self._changed:
-            self._queue.append(_Batch(len(lines), "".join(lines).encode("ascii")))
-            self._queued += len(lines)
-            self._drop_oldest()
-            self._changed.notify()
+        with self._lock:
+            self._inbox.append(Put(lines, count, stamp))
+            self._inbox_lines += count
+            self._inbox_bytes += len(lines)
+            self._bound_inbox()
+            full = self._inbox_bytes >= _CHUNK_BYTES > self._inbox_bytes - len(lines)
+        if full:
+            os.eventfd_write(self._wake, 1)
+
+    def commit(self) -> None:
+        """Note that the flush is complete: it is synced and then sent. Never waits, does no I/O."""
+        with self._lock:
+            self._inbox.append(None)
+        os.eventfd_write(self._wake, 1)
+
+    def durable(self) -> int:
+        """Return the stamp of the newest committed flush that survives a crash, or 0.
+
+        It is on disk, as are all before it; or, while there is no journal, it was sent.
+        """
+        with self._lock:
+            return self._durable
 
     def queued(self) -> int:
-        """Return how many lines wait."""
-        with self._changed:
-            return self._queued
+        """Return how many lines were put and neither sent nor dropped."""
+        with self._lock:
+            uncommitted = self._spool.end.lines - self._plan.end.lines
+            return self._inbox_lines + uncommitted + self._plan.lines()
 
-    def take_counts(self) -> tuple[int, int]:
-        """Return how many lines were sent and dropped since the last call."""
-        with self._changed:
-            counts = self._sent, self._dropped
-            self._sent = self._dropped = 0
+    def take_counts(self) -> tuple[int, int, int]:
+        """Return how many lines were sent, dropped, and sent again after delivery, since the last call.
+
+        What was sent on a connection that then broke is queued again, and taken off what is sent after it.
+        """
+        with self._lock:
+            sent = max(0, self._sent)
+            counts = sent, self._dropped, self._replayed
+            self._sent -= sent
+            self._dropped = self._replayed = 0
             return counts
 
+    def journal_bytes(self) -> int:
+        """Return how many bytes the journal's segments hold."""
+        return self._spool.journal.size if self._spool.journal else 0
+
     def unconfirmed(self) -> list[str]:
-        """Return every line that carbon may not have, oldest first."""
-        with self._changed:
-            batches = [sent.batch for sent in self._recent]
-            if self._current:
-                batches.append(self._current)
-            batches += self._queue
-        return [line for batch in batches for line in batch.data.decode("ascii").splitlines(keepends=True)]
+        """Return every line that carbon may not have and that is not safely on disk, oldest first."""
+        with self._lock:
+            chunks = [record.payload for record in self._spool.in_memory()]
+            chunks += [put.data for put in self._inbox if put]
+        return [line for chunk in chunks for line in chunk.decode("ascii").splitlines(keepends=True)]
+
+    def reconfigure(self, carbon: Carbon) -> None:
+        """Use other settings from now on. The journal's folder stays what it was."""
+        with self._lock:
+            self._reconfigured = carbon
+        os.eventfd_write(self._wake, 1)
 
     def close(self, seconds: float) -> list[str]:
-        """Try for at most `seconds` to send what waits; return the lines that carbon may not have."""
-        with self._changed:
+        """Commit, and try for at most `seconds` to send what is fresh or only in memory; end the thread.
+
+        Returns the lines that carbon may not have and that are not on disk. The journal is closed.
+        """
+        with self._lock:
+            self._inbox.append(None)
             self._deadline = time.monotonic() + seconds
-            self._changed.notify()
-        self._thread.join(seconds)
+        if self._thread.ident is None:
+            self._end()
+        else:
+            os.eventfd_write(self._wake, 1)
+            # What follows the deadline takes a moment only, if the disk answers.
+            self._thread.join(seconds + 1)
         return self.unconfirmed()
 
+    def _bound_inbox(self) -> None:
+        while self._inbox_lines > self._queue_lines:
+            oldest = next(put for put in self._inbox if put)
+            self._inbox.remove(oldest)
+            self._inbox_lines -= oldest.lines
+            self._inbox_bytes -= len(oldest.data)
+            self._dropped += oldest.lines
+
+    # The thread
+
     def _run(self) -> None:
-        while True:
-            batch = self._next()
-            if batch is None:
-                break
-            try:
-                self._send(batch)
-            except (OSError, UnicodeError) as error:
-                # UnicodeError: what a host name that can't be looked up raises.
-                self._broken(error)
-                if not self._pause():
-                    return
+        while not self._is_done():
+            self._wait()
+            self._apply_settings()
+            self._take()
+            self._store()
+            self._connect()
+            self._send()
+            if time.monotonic() >= self._next_check:
+                self._next_check = time.monotonic() + _CHECK_SECONDS
+                self._check()
         self._finish()
+        self._end()
 
-    def _next(self) -> _Batch | None:
-        """Wait for a batch; None when closing and nothing is left to send."""
-        while True:
-            with self._changed:
-                if not self._queue and self._deadline is None:
-                    self._changed.wait(_CHECK_SECONDS)
-            if self._is_gone():
-                self._broken(ConnectionResetError("carbon closed the connection"))
-            with self._changed:
-                self._forget_old()
-                if self._queue:
-                    self._current = self._queue.popleft()
-                    return self._current
-                if self._deadline is not None:
-                    return None
-
-    def _send(self, batch: _Batch) -> None:
-        if self._connection is None:
-            self._connection = self._connect()
-        self._connection.settimeout(self._time_left(_SEND_TIMEOUT))
-        self._connection.sendall(batch.data)
-        with self._changed:
-            self._current = None
-            self._queued -= batch.lines
-            self._sent += batch.lines
-            self._recent.append(_Sent(time.monotonic(), batch))
-
-    def _connect(self) -> socket.socket:
-        carbon = self._carbon
-        connection = socket.create_connection((carbon.host, carbon.port), self._time_left(_CONNECT_TIMEOUT))
-        # A host that vanished without a word is noticed in seconds, not in a quarter of an hour.
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_SEND_TIMEOUT * 1000))
-        _log.info("connected to carbon at %s port %d", carbon.host, carbon.port)
-        return connection
-
-    def _time_left(self, limit: float) -> float:
-        with self._changed:
+    def _is_done(self) -> bool:
+        with self._lock:
             if self._deadline is None:
-                return limit
-            # A timeout of 0 would mean non-blocking.
-            return max(0.01, min(limit, self._deadline - time.monotonic()))
-
-    def _is_gone(self) -> bool:
-        """Tell whether carbon closed the connection."""
-        if self._connection is None:
-            return False
-        readable, _, _ = select.select([self._connection], [], [], 0)
-        if not readable:
-            return False
-        try:
-            # Carbon never says anything, so this is an end or noise.
-            return self._connection.recv(4096) == b""
-        except OSError:
-            return True
-
-    def _broken(self, error: Exception) -> None:
-        """Close the connection and put back everything that may not have arrived."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        with self._changed:
-            again = [sent.batch for sent in self._recent]
-            self._queued += sum(batch.lines for batch in again)
-            if self._current:
-                again.append(self._current)
-            self._recent.clear()
-            self._current = None
-            self._queue.extendleft(reversed(again))
-            self._drop_oldest()
-            queued = self._queued
-        self._complain("carbon at %s port %d: %s; %d lines wait", self._carbon.host, self._carbon.port, error, queued)
-
-    def _pause(self) -> bool:
-        """Wait before the next attempt; return False if there is no time for one."""
-        with self._changed:
-            if self._deadline is None:
-                self._changed.wait_for(lambda: self._deadline is not None, self._delay)
-                self._delay = min(self._delay * 2, _LONGEST_DELAY)
+                return False
+            if self._inbox:
+                return False
+            if time.monotonic() >= self._deadline or self._gave_up:
                 return True
-            return False
+            waits = self._plan.lines() > 0 if self._in_memory() else self._plan.has_fresh()
+            return not waits and self._chunk is None
 
-    def _forget_old(self) -> None:
-        """Forget batches that are old enough and that carbon's host has received."""
+    def _in_memory(self) -> bool:
+        return self._spool.journal is None or self._disk_fails
+
+    def _wait(self) -> None:
+        """Sleep until there is something to do, at most until the next check."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        ends = [self._next_check] if self._deadline is None else [self._next_check, self._deadline]
+        seconds = max(0.0, min(ends) - time.monotonic())
+        if self._connection is not None:
+            wait = self._send_wait()
+            poll.register(self._connection, select.POLLIN | (select.POLLOUT if wait == 0 else 0))
+            if wait:
+                seconds = min(seconds, wait)
+        elif self._dialing is not None:
+            poll.register(self._dialing, select.POLLOUT)
+        else:
+            seconds = min(seconds, max(0.0, self._next_attempt - time.monotonic()))
+        poll.poll(seconds * 1000 + 1)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+
+    def _send_wait(self) -> float | None:
+        """Return for how many seconds nothing may be sent; None: there is nothing."""
+        if self._chunk is not None:
+            return 0
+        with self._lock:
+            upcoming = self._plan.next()
+            if upcoming is None:
+                return None
+            return 0 if upcoming.fresh or self._hurries() else self._pace.wait(time.monotonic())
+
+    def _hurries(self) -> bool:
+        return self._deadline is not None and self._in_memory()
+
+    def _apply_settings(self) -> None:
+        with self._lock:
+            carbon, self._reconfigured = self._reconfigured, None
+        if carbon is None:
+            return
+        before, self._carbon = self._carbon, carbon
+        if carbon.journal != before.journal:
+            _log.warning("carbon.journal needs a restart: still %s", before.journal or "in memory")
+        self._pace = Pace(carbon.replay_rate)
+        with self._lock:
+            self._plan.history_seconds = carbon.replay_seconds
+        if carbon.watch != before.watch:
+            self._watch.close()
+            self._watch = Watch(carbon.watch, self._send_again)
+        if (carbon.host, carbon.port) != (before.host, before.port):
+            self._disconnect()
+            self._healthy = None
+            self._next_attempt, self._delay = 0.0, _FIRST_DELAY
+
+    # Storing
+
+    def _take(self) -> None:
+        """Move what was put to the spool."""
+        with self._lock:
+            while self._inbox:
+                group: list[Put] = []
+                while self._inbox and (put := self._inbox.popleft()):
+                    group.append(put)
+                    self._inbox_lines -= put.lines
+                    self._inbox_bytes -= len(put.data)
+                for chunk in chunks(group):
+                    self._spool.add(*chunk)
+                    self._stamp = chunk.stamp
+                if put is None:
+                    self._committing.append(_Commit(self._spool.end, self._stamp))
+
+    def _store(self) -> None:
+        """Bring the spool to disk, and release for sending what may be sent."""
+        journal = self._spool.journal
+        if journal and self._spool.in_memory() and time.monotonic() >= self._disk_retry:
+            self._store_on(journal)
+        if self._in_memory():
+            with self._lock:
+                for span in self._spool.drop_oldest(self._queue_lines):
+                    self._dropped += self._plan.remove(span)
+        self._release()
+        self._promise()
+
+    def _store_on(self, journal: Journal) -> None:
+        try:
+            try:
+                self._spool.write()
+            finally:
+                if self._committing or self._disk_fails or self._spool.bytes_in_memory() >= _SYNC_BYTES:
+                    self._spool.sync()
+            if self._disk_fails:
+                _log.warning("%s can be written again", journal.folder)
+            self._disk_fails = False
+        except OSError as error:
+            self._disk_fails = True
+            self._disk_retry = time.monotonic() + _DISK_RETRY_SECONDS
+            self._complain_disk("%s can't be written (%s): lines wait in memory", journal.folder, error.strerror)
+        removed = journal.trim(self._carbon.journal_bytes, int(time.time()) - self._carbon.journal_seconds)
+        if removed.start < removed.end:
+            self._lose(Span(Position(0, 0), removed.end))
+
+    def _release(self) -> None:
+        """Let complete flushes be sent: they were synced just now, or the disk can't take them."""
+        with self._lock:
+            while self._committing:
+                commit = self._committing.popleft()
+                self._plan.commit(commit.end, connected=self._connection is not None)
+                self._promised.append(commit)
+
+    def _promise(self) -> None:
+        """Note which flushes survive a crash."""
+        with self._lock:
+            safe = max(self._spool.synced, self._plan.waits_from())
+            while self._promised and self._promised[0].end.offset <= safe.offset:
+                self._durable = self._promised.popleft().stamp
+
+    def _lose(self, span: Span) -> None:
+        with self._lock:
+            self._dropped += self._plan.remove(span)
+
+    def _save_mark(self) -> None:
+        journal = self._spool.journal
+        if journal is None:
+            return
+        with self._lock:
+            positions = self._plan.delivered(), self._plan.doubtful()
+        delivered, doubtful = (min(position, journal.synced) for position in positions)
+        if (delivered, doubtful) == self._saved:
+            return
+        try:
+            journal.save_mark(Mark(delivered, doubtful, int(self._healthy or time.time())))
+            self._saved = delivered, doubtful
+        except OSError as error:
+            self._complain_disk("%s: %s", journal.folder, error.strerror)
+
+    # Connecting
+
+    def _connect(self) -> None:
+        """Have a connection, or begin to make one."""
+        try:
+            if self._connection is None:
+                self._dial()
+            elif error := ended(self._connection):
+                self._broken(error)
+        except (OSError, ValueError, OverflowError) as error:
+            # What a host name that can't be looked up raises too.
+            self._broken(error)
+
+    def _dial(self) -> None:
+        if self._dialing is None:
+            if time.monotonic() < self._next_attempt and self._deadline is None:
+                return
+            self._dialing = Dialing(self._carbon.host, self._carbon.port)
+        self._connection = self._dialing.turn()
         if self._connection is None:
             return
-        limit = time.monotonic() - _KEEP_SECONDS
-        later = sum(len(sent.batch.data) for sent in self._recent)
-        while self._recent and self._recent[0].when < limit:
-            later -= len(self._recent[0].batch.data)
-            if _in_flight(self._connection) > later:
-                return
-            self._recent.popleft()
+        self._dialing = None
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_VANISHED_SECONDS * 1000))
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
+        self._total = self._acknowledged = 0
+        self._connected_at, self._healthy = time.monotonic(), time.time()
+        _log.info("connected to carbon at %s port %d", self._carbon.host, self._carbon.port)
+
+    def _broken(self, error: Exception) -> None:
+        """Close the connection, let wait again what may be lost with it, and try later."""
+        self._disconnect()
+        if self._healthy is not None:
+            self._send_again(self._healthy)
+            self._healthy = None
+        host, port = self._carbon.host, self._carbon.port
+        self._complain("carbon at %s port %d: %s; %d lines wait", host, port, error, self.queued())
+        self._next_attempt = time.monotonic() + self._delay
+        self._delay = min(self._delay * 2, _LONGEST_DELAY)
+        self._gave_up = self._deadline is not None
+
+    def _disconnect(self) -> None:
+        for opened in (self._dialing, self._connection):
+            if opened is not None:
+                opened.close()
+        self._dialing = self._connection = self._chunk = None
+        with self._lock:
+            self._sent -= self._plan.broken()
+
+    def _send_again(self, alive: float) -> None:
+        """Send again what a carbon may have lost that was last known alive then, in seconds since 1970."""
+        since = alive - self._carbon.replay_seconds
+        position = self._spool.position_at(math.floor(since))
+        with self._lock:
+            self._plan.send_again(since, position)
+
+    # Sending
+
+    def _send(self) -> None:
+        """Send what the kernel takes of the chunk under way or of the next."""
+        if self._connection is None:
+            return
+        if self._chunk is None:
+            self._chunk = self._next_chunk()
+        if self._chunk is None:
+            return
+        try:
+            while self._chunk.rest:
+                size = self._connection.send(self._chunk.rest)
+                self._chunk.rest = self._chunk.rest[size:]
+                self._total += size
+                self._progress = time.monotonic()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self._note_sent(self._chunk)
+        self._chunk = None
+
+    def _next_chunk(self) -> "_Chunk | None":
+        """Read what is to be sent now, if anything may be."""
+        if self._send_wait() != 0:
+            return None
+        with self._lock:
+            upcoming = self._plan.next()
+        if upcoming is None:
+            return None
+        record = self._spool.read(upcoming.span)
+        found = record.span.start if record else upcoming.span.end
+        if upcoming.span.start.offset < found.offset:
+            # Damaged, or dropped before its flush was complete.
+            self._lose(Span(upcoming.span.start, found))
+        if record is None:
+            return None
+        self._progress = time.monotonic()
+        if not upcoming.fresh:
+            self._pace.spend(record.span.lines, self._progress)
+        return _Chunk(record.span, upcoming.again, memoryview(record.payload))
+
+    def _note_sent(self, chunk: "_Chunk") -> None:
+        with self._lock:
+            self._sent += self._plan.sent(
+                chunk.span, again=chunk.again, total=self._total, now=time.monotonic(), wall=time.time()
+            )
+            if chunk.again:
+                self._replayed += chunk.span.lines
+
+    # Now and then
+
+    def _check(self) -> None:
+        """Look after what no event tells of."""
+        if self._connection is not None:
+            self._check_connection(self._connection)
+        self._watch.turn()
+        self._save_mark()
+
+    def _check_connection(self, connection: socket.socket) -> None:
+        now = time.monotonic()
+        in_flight = _in_flight(connection)
+        acknowledged = self._total - in_flight
+        if acknowledged > self._acknowledged or not in_flight:
+            self._healthy = time.time()
+        elif self._chunk is not None and now - self._progress > _SEND_TIMEOUT:
+            self._broken(TimeoutError(f"took nothing for {_SEND_TIMEOUT:.0f} s"))
+            return
+        self._acknowledged = acknowledged
+        if now - self._connected_at > _KEEP_SECONDS:
             # A connection that lasts proves itself; one that carbon closes at once doesn't.
             self._delay = _FIRST_DELAY
+        self._confirm(acknowledged, now - _KEEP_SECONDS)
 
-    def _drop_oldest(self) -> None:
-        while self._queued > self._carbon.queue_lines and self._queue:
-            oldest = self._queue.popleft()
-            self._queued -= oldest.lines
-            self._dropped += oldest.lines
+    def _confirm(self, acknowledged: int, until: float) -> None:
+        with self._lock:
+            if self._plan.confirm(acknowledged, until) and self._in_memory():
+                self._spool.keep(self._plan.needed(), self._plan.end)
+
+    # The end
 
     def _finish(self) -> None:
         """End the connection so that carbon confirms it: it closes its side after it has read everything."""
-        if self._connection is None:
+        if self._connection is None or self._chunk is not None:
             return
-        with contextlib.suppress(OSError), self._connection:
+        with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
-            self._connection.settimeout(self._time_left(_SEND_TIMEOUT))
+            # A timeout of 0 would mean non-blocking.
+            self._connection.settimeout(max(0.01, (self._deadline or 0) - time.monotonic()))
             while self._connection.recv(4096):
                 pass
-            with self._changed:
-                self._recent.clear()
+            self._confirm(self._total, math.inf)
+
+    def _end(self) -> None:
+        self._disk_retry = 0.0
+        self._take()
+        self._store()
+        self._save_mark()
+        self._disconnect()
+        self._watch.close()
+        if self._spool.journal:
+            self._spool.journal.close()
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """The record under way; `again`: it was delivered before; and what is left to send of it."""
+
+    span: Span
+    again: bool
+    rest: memoryview
+
+
+def chunks(puts: Iterable[Put]) -> Iterator[Put]:
+    """Return the same lines, of one stamp each, in as few pieces as there can be of at most 256 KiB."""
+    for stamp, group in itertools.groupby(puts, lambda put: put.stamp):
+        parts: list[Put] = []
+        size = 0
+        for put in itertools.chain.from_iterable(map(_cut, group)):
+            if parts and size + len(put.data) > _CHUNK_BYTES:
+                yield _joined(parts, stamp)
+                parts, size = [], 0
+            parts.append(put)
+            size += len(put.data)
+        yield _joined(parts, stamp)
+
+
+def _joined(parts: list[Put], stamp: int) -> Put:
+    return Put(b"".join(part.data for part in parts), sum(part.lines for part in parts), stamp)
+
+
+def _cut(put: Put) -> Iterator[Put]:
+    """Cut what is too large, between lines."""
+    data = put.data
+    if len(data) <= _CHUNK_BYTES:
+        yield put
+        return
+    start = 0
+    while start < len(data):
+        # No line is as long as a chunk.
+        end = len(data) if len(data) - start <= _CHUNK_BYTES else data.rindex(b"\n", start, start + _CHUNK_BYTES) + 1
+        part = data[start:end]
+        yield Put(part, part.count(b"\n"), put.stamp)
+        start = end
+
+
+def _opened(carbon: Carbon) -> Journal | None:
+    """Open the journal that the settings name, if there is one that can be used. Raises InUse."""
+    if not carbon.journal:
+        return None
+    segment_bytes = min(_LARGEST_SEGMENT, carbon.journal_bytes // _SEGMENTS)
+    try:
+        return Journal(Path(carbon.journal), segment_bytes, max(1, carbon.journal_seconds // _SEGMENTS))
+    except InUse:
+        raise
+    except OSError as error:
+        _log.error("%s can't be used (%s): lines wait in memory, until a restart", carbon.journal, error.strerror)
+        return None
+
+
+def _planned(spool: Spool, replay_seconds: float) -> Plan:
+    """Return the plan that begins with what an earlier process did not deliver."""
+    mark = spool.journal.mark if spool.journal else None
+    delivered, doubtful = (mark.delivered, mark.doubtful) if mark else (spool.first, spool.first)
+    delivered, doubtful = max(spool.first, delivered), max(spool.first, doubtful)
+    return Plan(spool.end, Span(delivered, spool.end), Span(doubtful, delivered), replay_seconds)
 
 
 def _in_flight(connection: socket.socket) -> int:

@@ -4,140 +4,155 @@ One thread does all of it, so that an interval ends between two datagrams; `send
 flush is cut into slices with receptions in between, so that many buckets don't fill the kernel's queue.
 """
 
-import itertools
 import logging
 import math
-import select
 import signal
-import socket
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 
-from graphing.line import format_line
-from graphing.log import RateLimitedLog
-from graphing.statsd import state
-from graphing.statsd.aggregate import Engine, Fed, Interval
-from graphing.statsd.flush import measurements
-from graphing.statsd.health import Counted, Levels, health, resident_bytes
+from graphing.config import ConfigError
+from graphing.memory import return_memory
+from graphing.statsd import state, succession
+from graphing.statsd.console import Console
+from graphing.statsd.engine import AnyEngine, make_engine
+from graphing.statsd.flusher import Flusher
+from graphing.statsd.health import Counted
+from graphing.statsd.intake import Intake
+from graphing.statsd.key_flush import KeyFlush
 from graphing.statsd.protocol import decode
+from graphing.statsd.render import Form, IntervalFlush
+from graphing.statsd.repeater import Repeater
 from graphing.statsd.sender import Sender
-from graphing.statsd.settings import Settings
-from graphing.statsd.sockets import kernel_drops, open_sockets
+from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.sockets import Sockets, console_listener, open_sockets
+from graphing.statsd.subject import ServerSubject
 from graphing.systemd import notify, watchdog_period
 
-_LARGEST_DATAGRAM = 65_535
-_DATAGRAMS_PER_TURN = 1_000
-_LINES_PER_TURN = 500
-_LONGEST_WAIT = 1.0
-"""Seconds; a clock that was set is noticed within this time."""
+_TURN = 0.1
+"""Seconds of reception between two looks at everything else; a clock that was set is noticed within this time."""
 _DRAIN_SECONDS = 5.0
-_SHOWN = 200
-"""Characters of a bad line in the log."""
+_LINES_PER_PUT = 5_000
+
+# What names a socket or a file can't change while it is in use.
+_FIXED = {
+    "statsd": ("listen", "port", "tcp", "unix_socket", "receive_buffer", "engine", "state_file", "datagram_log"),
+    "carbon": ("journal",),
+    "console": ("host", "port"),
+}
 
 _log = logging.getLogger(__name__)
 
 
-def main(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; return the exit code."""
+def main(settings: Settings, config: Path) -> int:
+    """Run until SIGTERM or SIGINT, reading `config` again at SIGHUP; return the exit code."""
+    return_memory()
+    try:
+        engine = make_engine(settings.statsd.engine, settings.statsd.rules())
+    except ImportError as error:
+        _log.error('statsd.engine = "compiled", but its module can\'t be loaded: %s', error)
+        return 1
     try:
         sockets = open_sockets(settings.statsd)
     except OSError as error:
-        _log.error("can't receive on %s port %d: %s", settings.statsd.listen, settings.statsd.port, error)
+        _log.error("can't receive: %s", error)
         return 1
-    Server(settings, sockets).run()
+    try:
+        Server(settings, config, engine, sockets).run()
+    except OSError as error:
+        _log.error("%s", error)
+        return 1
+    finally:
+        sockets.close()
     return 0
 
 
 class Server:
-    """One running aggregator."""
+    """One running aggregator. Raises OSError if it can't get what it needs."""
 
-    def __init__(self, settings: Settings, sockets: list[socket.socket]) -> None:
-        self._settings = settings.statsd
+    def __init__(self, settings: Settings, config: Path, engine: AnyEngine, sockets: Sockets) -> None:
+        self._settings = settings
+        self._config = config
         self._naming = settings.statsd.naming()
-        self._engine = Engine(settings.statsd.rules())
-        self._sender = Sender(settings.carbon)
-        self._counted = Counted()
-        self._kernel_drops = 0
-        self._buffer = memoryview(bytearray(_LARGEST_DATAGRAM))
-        self._log_bad = RateLimitedLog(_log, logging.WARNING, 1.0)
-        self._log_conflict = RateLimitedLog(_log, logging.WARNING, 60.0)
-        self._stopping = False
+        self._seconds = settings.statsd.interval
         self._interval_end = self._boundary_after(time.time())
-        self._flushing: Iterator[tuple[str, float]] = iter(())
-        self._flushing_stamp = 0
-        self._is_flushing = False
-        self._flush_began = 0.0
-        self._flush_duration = 0.0
-        self._sockets = {usable.fileno(): usable for usable in sockets}
+        self._stopping = self._reloading = False
         self._watchdog = watchdog_period()
         self._next_watchdog = 0.0
+        self._flushed_at: dict[int, int] = {}
+        """Of each complete flush that may not be durable yet: its time, and how many cuts there had been."""
+        self._sender = Sender(settings.carbon)
+        self._flusher = Flusher(self._sender)
+        statsd = settings.statsd
+        self._legacy = succession.find(statsd.state_file, statsd.datagram_log)
+        self._log_key = self._legacy.key if self._legacy else ""
+        log = succession.open_log(statsd.datagram_log, self._log_key)
+        self._intake = Intake(engine, log, sockets, Counted())
+        self._subject = ServerSubject(settings, self._intake, self._flusher, self._sender, time.time())
+        listener = console_listener(settings.console)
+        self._console = Console(listener, self._subject) if listener else None
+        self._key_flush: KeyFlush | None = None
+        self._repeater: Repeater | None = None
+        self._look_on()
+
+    @property
+    def _engine(self) -> AnyEngine:
+        return self._intake.engine
 
     def run(self) -> None:
         """Serve until a signal, then save or flush what is in memory."""
-        wake = self._catch_signals()
-        poll = select.poll()
-        for fd in (wake.fileno(), *self._sockets):
-            poll.register(fd, select.POLLIN)
-        self._sender.start()
-        self._take_over()
-        notify("READY=1")
-        while not self._stopping:
-            for fd, _ in poll.poll(self._wait_ms()):
-                if fd in self._sockets:
-                    self._receive(self._sockets[fd])
-            self._keep_time()
-            self._continue_flush()
-        self._hand_over()
-
-    def _catch_signals(self) -> socket.socket:
-        """Return a socket that becomes readable on a signal, so that a waiting poll ends."""
-        wake, woken = socket.socketpair()
-        wake.setblocking(False)
-        woken.setblocking(False)
-        # The interpreter keeps only the number: detach, or collecting the object closes it.
-        signal.set_wakeup_fd(woken.detach(), warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: setattr(self, "_stopping", True))
-        return wake
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reloading", True))
+        self._sender.start()
+        self._take_over()
+        _log.info("aggregating with the %s engine", self._engine.name)
+        notify("READY=1")
+        while not self._stopping:
+            self._intake.receive(self._turn_seconds())
+            self._keep_time()
+            self._flush_on()
+            self._attend()
+        self._hand_over()
 
-    # Receiving
+    def _look_on(self) -> None:
+        """Let those look on whom the settings name."""
+        settings = self._settings
+        self._key_flush = KeyFlush(settings.key_flush) if settings.key_flush.interval else None
+        self._repeater = Repeater(settings.repeater) if settings.repeater.servers else None
+        taps: list[Callable[[memoryview], None]] = []
+        if self._key_flush:
+            taps.append(self._key_flush.count)
+        if self._repeater:
+            taps.append(self._repeater.send)
+        if settings.statsd.dump_messages:
+            taps.append(_dump)
+        self._intake.taps = taps
 
-    def _receive(self, source: socket.socket) -> None:
-        """Feed what waits in a socket to the engine, up to a turn's worth."""
-        for _ in range(_DATAGRAMS_PER_TURN):
-            try:
-                size, sender = source.recvfrom_into(self._buffer)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._log_bad("receiving failed: %s", error)
-                return
-            self._counted.packets += 1
-            fed = self._engine.feed(decode(self._buffer[:size]))
-            self._counted.metrics += fed.metrics
-            if fed.bad or fed.conflicts:
-                self._refuse(fed, sender)
-
-    def _refuse(self, fed: Fed, sender: tuple[str, int]) -> None:
-        self._counted.bad_lines += len(fed.bad)
-        self._counted.type_conflicts += len(fed.conflicts)
-        for bad in fed.bad:
-            self._log_bad("bad line from %s port %d: %s: %.*r", *sender[:2], bad.reason, _SHOWN, bad.line)
-        for conflict in fed.conflicts:
-            self._log_conflict("bucket %s from %s port %d: %s", conflict.bucket, *sender[:2], conflict.reason)
+    def _attend(self) -> None:
+        """Serve all but the metrics."""
+        for other in (self._console, self._key_flush, self._repeater):
+            if other:
+                other.turn()
+        if self._watchdog and time.monotonic() >= self._next_watchdog:
+            notify("WATCHDOG=1")
+            self._next_watchdog = time.monotonic() + self._watchdog
+        if self._reloading:
+            self._reloading = False
+            self._reload()
 
     # Time
 
     def _boundary_after(self, now: float) -> int:
-        return (math.floor(now / self._settings.interval) + 1) * self._settings.interval
+        interval = self._settings.statsd.interval
+        return (math.floor(now / interval) + 1) * interval
 
-    def _wait_ms(self) -> int:
-        if self._is_flushing:
-            return 0
-        longest = min(_LONGEST_WAIT, self._watchdog or _LONGEST_WAIT)
-        return math.ceil(1000 * max(0.0, min(longest, self._interval_end - time.time())))
+    def _turn_seconds(self) -> float:
+        if self._flusher.busy:
+            return 0.0
+        longest = min(_TURN, self._watchdog or _TURN)
+        return max(0.0, min(longest, self._interval_end - time.time()))
 
     def _keep_time(self) -> None:
         """End the interval when its time has come; the wall clock decides, as it does for Graphite."""
@@ -145,118 +160,173 @@ class Server:
         if now >= self._interval_end:
             # After a suspension several boundaries lie behind: the values belong to the first, and
             # the others had none.
-            self._finish_flush()
-            self._begin_flush(self._engine.take(), self._interval_end, self._settings.interval)
-            self._interval_end = self._boundary_after(now)
-        elif self._interval_end - now > self._settings.interval:
+            self._flusher.finish()
+            self._end_interval(self._boundary_after(now))
+        elif self._interval_end - now > self._seconds:
             # The clock was set back. Waiting for the old boundary could take hours.
-            self._interval_end = self._boundary_after(now)
-        if self._watchdog and time.monotonic() >= self._next_watchdog:
-            notify("WATCHDOG=1")
-            self._next_watchdog = time.monotonic() + self._watchdog
+            self._reschedule(self._boundary_after(now), self._seconds)
+
+    def _reschedule(self, end: int, seconds: int) -> None:
+        self._interval_end, self._seconds = end, seconds
+        self._intake.log.reschedule(end, seconds)
+
+    def _end_interval(self, next_end: int) -> None:
+        """Begin the flush of the interval in progress, and the next interval."""
+        self._update_counts()
+        self._intake.cut()
+        form = self._form(self._interval_end, self._seconds)
+        flush = self._engine.begin_flush(form)
+        self._flusher.begin(flush, form, self._intake.counted)
+        self._subject.bad_lines_before += self._intake.counted.bad_lines
+        self._intake.counted = Counted()
+        self._interval_end, self._seconds = next_end, self._settings.statsd.interval
+        self._intake.log.end_interval(self._interval_end, self._seconds)
+
+    def _form(self, stamp: int, seconds: int) -> Form:
+        statsd = self._settings.statsd
+        return Form(self._naming, statsd.percentiles, statsd.histograms, seconds, stamp)
 
     # Flushing
 
-    def _begin_flush(self, interval: Interval, stamp: int, seconds: int) -> None:
-        self._flush_began = time.monotonic()
-        self._is_flushing = True
-        self._flushing_stamp = stamp
-        self._update_counts()
-        levels = Levels(
-            buckets=len(interval),
-            lag=round(max(0.0, time.time() - stamp), 6),
-            flush_duration=round(self._flush_duration, 6),
-            memory_rss=resident_bytes(),
-            lines_queued=self._sender.queued(),
-        )
-        self._flushing = itertools.chain(
-            measurements(interval, self._naming, self._settings.percentiles, seconds),
-            health(self._naming, seconds, self._counted, levels),
-        )
-        self._counted = Counted()
-
-    def _continue_flush(self) -> None:
-        """Hand a slice of the flush to the sender."""
-        if not self._is_flushing:
+    def _flush_on(self) -> None:
+        """Go on with the flush, and forget in the log what is on disk."""
+        if self._flusher.busy:
+            self._flusher.turn()
+            if not self._flusher.busy:
+                self._flushed_at[self._flusher.last_flush] = self._intake.cuts
+        if not self._flushed_at:
             return
-        pairs = list(itertools.islice(self._flushing, _LINES_PER_TURN))
-        lines = [format_line(*pair, self._flushing_stamp) for pair in pairs if math.isfinite(pair[1])]
-        self._counted.lines_not_finite += len(pairs) - len(lines)
-        self._sender.put(lines)
-        if len(pairs) < _LINES_PER_TURN:
-            self._is_flushing = False
-            self._flush_duration = time.monotonic() - self._flush_began
-
-    def _finish_flush(self) -> None:
-        while self._is_flushing:
-            self._continue_flush()
+        durable = self._sender.durable()
+        # What the flush left for the next interval is in the log's files after one more cut.
+        done = [end for end, cuts in self._flushed_at.items() if end <= durable and self._intake.cuts > cuts]
+        if done:
+            self._intake.log.flushed(max(done))
+            self._flushed_at = {end: cuts for end, cuts in self._flushed_at.items() if end not in done}
 
     def _update_counts(self) -> None:
-        sent, dropped = self._sender.take_counts()
-        self._counted.lines_sent += sent
-        self._counted.lines_dropped += dropped
-        drops = kernel_drops(list(self._sockets.values()))
-        # Fewer than before: it is another socket than the one of the saved state.
-        self._counted.kernel_drops += drops - self._kernel_drops if drops >= self._kernel_drops else drops
-        self._kernel_drops = drops
+        self._intake.count()
+        self._intake.count_drops()
+        counted = self._intake.counted
+        sent, dropped, replayed = self._sender.take_counts()
+        counted.lines_sent += sent
+        counted.lines_dropped += dropped
+        counted.lines_replayed += replayed
+
+    # Reloading
+
+    def _reload(self) -> None:
+        """Read the configuration again; a bad one changes nothing. The interval in progress goes on."""
+        try:
+            settings = read_settings(self._config)
+        except ConfigError as error:
+            _log.error("not reloaded:\n%s", error)
+            return
+        for table, names in _FIXED.items():
+            old, new = getattr(self._settings, table), getattr(settings, table)
+            for name in names:
+                if getattr(old, name) != getattr(new, name):
+                    _log.warning("%s.%s needs a restart to change", table, name)
+        self._settings = self._subject.settings = settings
+        self._naming = settings.statsd.naming()
+        self._engine.configure(settings.statsd.rules())
+        self._sender.reconfigure(settings.carbon)
+        next_end = self._boundary_after(time.time())
+        if next_end < self._interval_end:
+            self._reschedule(next_end, next_end - (self._interval_end - self._seconds))
+        if self._repeater:
+            self._repeater.close()
+        self._look_on()
+        _log.info("reloaded %s", self._config)
 
     # Succession
 
     def _take_over(self) -> None:
-        """Go on where an earlier process stopped."""
-        path = Path(self._settings.state_file)
-        saved = state.load(path) if self._settings.state_file else None
-        if saved is None:
-            return
-        for start in range(0, len(saved.lines), _LINES_PER_TURN):
-            self._sender.put(saved.lines[start : start + _LINES_PER_TURN])
-        for conflict in self._engine.restore(saved.interval):
-            self._counted.type_conflicts += 1
-            self._log_conflict("bucket %s from %s: %s", conflict.bucket, path, conflict.reason)
-        for name in asdict(self._counted).keys() & saved.counted.keys():
-            setattr(self._counted, name, getattr(self._counted, name) + saved.counted[name])
-        self._kernel_drops = saved.kernel_drops
-        if saved.interval_end <= time.time():
-            self._begin_flush(self._engine.take(), saved.interval_end, saved.seconds)
-            self._finish_flush()
-        try:
-            path.unlink()
-        except OSError as error:
-            _log.error("%s can't be removed (%s): the next start will count it again", path, error.strerror)
-        _log.info("took over %d buckets and %d lines from %s", len(self._engine.now), len(saved.lines), path)
+        """Go on where an earlier process stopped or died; after this, the new log holds what it left."""
+        legacy, intake = self._legacy, self._intake
+        if legacy:
+            self._put_lines(legacy.unsent)
+            for ended in legacy.ended:
+                form = self._form(ended.end, ended.seconds)
+                self._flusher.begin(IntervalFlush(ended.interval, form), form, _counted(ended.counted))
+                self._flusher.finish()
+                self._engine.restore(ended.interval.successor(self._settings.statsd.rules().forget))
+            self._engine.restore(legacy.interval)
+            self._engine.take_fed()
+            self._engine.feed(legacy.lines)
+            intake.counted = _counted(legacy.counted)
+            intake.counted.packets += legacy.packets
+            intake.counted.resumed += legacy.packets
+            intake.resume_drops(legacy.kernel_drops)
+            if legacy.end:
+                self._interval_end, self._seconds = legacy.end, legacy.seconds
+        intake.log.begin(self._interval_end, self._seconds)
+        intake.cut()
+        intake.log.publish()
+        succession.settle(self._settings.statsd.state_file)
+        if legacy:
+            _log.info("took over %d buckets", len(self._engine))
+            self._legacy = None
+        if self._interval_end <= time.time():
+            # Before anything is received, which would be too late for it.
+            self._end_interval(self._boundary_after(time.time()))
+
+    def _put_lines(self, lines: list[str]) -> None:
+        for start in range(0, len(lines), _LINES_PER_PUT):
+            some = lines[start : start + _LINES_PER_PUT]
+            self._sender.put("".join(some).encode("ascii"), len(some), int(some[-1].rsplit(" ", 1)[1]))
+        if lines:
+            self._sender.commit()
 
     def _hand_over(self) -> None:
         """Lose nothing: to the state file if there is one, otherwise to carbon before the interval's end."""
         notify("STOPPING=1")
-        self._finish_flush()
+        for other in (self._console, self._repeater, self._intake):
+            if other:
+                other.close()
+        self._flusher.finish()
         saved = self._save(self._sender.unconfirmed())
         if not saved:
-            self._begin_flush(self._engine.take(), self._interval_end, self._settings.interval)
-            self._finish_flush()
+            self._end_interval(self._boundary_after(time.time()))
+            self._flusher.finish()
         left = self._sender.close(_DRAIN_SECONDS)
         if saved:
-            self._save(left)
+            saved = self._save(left)
         elif left:
             _log.error("%d lines could not be sent to carbon and are lost", len(left))
+        if saved or not left:
+            self._intake.log.remove()
 
     def _save(self, lines: list[str]) -> bool:
         """Write the state file; return False if there is none or it can't be written."""
-        if not self._settings.state_file:
+        statsd = self._settings.statsd
+        if not statsd.state_file:
             return False
         self._update_counts()
         try:
             state.save(
-                Path(self._settings.state_file),
+                Path(statsd.state_file),
                 state.State(
                     interval_end=self._interval_end,
-                    seconds=self._settings.interval,
-                    interval=self._engine.now,
-                    counted=asdict(self._counted),
-                    kernel_drops=self._kernel_drops,
+                    seconds=self._seconds,
+                    interval=self._engine.interval(),
+                    counted=asdict(self._intake.counted),
+                    kernel_drops=self._intake.kernel_drops,
                     lines=lines,
                 ),
             )
         except OSError as error:
-            _log.error("%s can't be written (%s): flushing at once", self._settings.state_file, error.strerror)
+            _log.error("%s can't be written (%s): flushing at once", statsd.state_file, error.strerror)
             return False
         return True
+
+
+def _counted(found: dict[str, int]) -> Counted:
+    known = {item.name for item in fields(Counted)}
+    return Counted(**{name: value for name, value in found.items() if name in known})
+
+
+def _dump(lines: memoryview) -> None:
+    """Log every line, without what could deceive a terminal."""
+    for line in decode(lines).split("\n"):
+        if line:
+            _log.info("message %s", ascii(line))

@@ -1,7 +1,7 @@
 """The settings of `graphing statsd`: `statsd.example.toml` says what each means."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from graphing.config import Complaint, flag, list_of, load, number, one_of, setting, table_of, text, whole
@@ -16,7 +16,9 @@ _name_or_empty = text(f"({_NAME})?", 'must be "" or a name: letters, digits, _ a
 _host = text(r"[A-Za-z0-9_.:%-]{1,255}", "must be an address or a host name")
 _bucket_pattern = text(r"[^\0\n]{0,255}", "must be a part of a bucket's name")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
-_server = text(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}", "must be HOST:PORT, or [ADDRESS]:PORT for IPv6")
+_server = text(
+    r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}", "must be HOST:PORT, or [ADDRESS]:PORT for IPv6"
+)
 _percentile = number(
     lambda p: 0.001 <= abs(p) < 100, "must be numbers between -100 and 100, not closer to 0 than 0.001"
 )
@@ -79,10 +81,17 @@ class Statsd:
 
     def rules(self) -> Rules:
         """Return what the engine must know."""
-        forget = frozenset(map(Kind, self.delete_idle))
+        rules = Rules(
+            forget=frozenset(map(Kind, self.delete_idle)),
+            gauge_flushes=self.gauge_flushes,
+            max_buckets=self.max_buckets,
+            max_values=self.max_values,
+            tags=self.tags == "graphite",
+        )
         if self.namespace != "plain":
-            return Rules(forget)
-        return Rules(forget, conflict_in_plain(self.prefix, self.health_prefix, self.percentiles))
+            return rules
+        conflict = conflict_in_plain(self.prefix, self.health_prefix, self.percentiles, self.histograms)
+        return replace(rules, conflict=conflict)
 
 
 @dataclass(frozen=True)

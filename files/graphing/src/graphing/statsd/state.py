@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphing.line import is_legal_name
+from graphing.line import is_legal_series
 from graphing.statsd.aggregate import Interval
 
 _VERSION = 1
@@ -34,6 +34,8 @@ class State:
     """What the kernel's counter of dropped datagrams showed last."""
     lines: list[str] = field(default_factory=list)
     """Lines of earlier intervals that carbon may not have, oldest first."""
+    key: str = field(default_factory=lambda: os.urandom(8).hex())
+    """Tells whether a log of datagrams goes on from this state or is older, see `succession`."""
 
 
 def save(path: Path, state: State) -> None:
@@ -92,16 +94,18 @@ def _state(document: dict[str, Any]) -> State:
             unsent=_buckets(interval["unsent"], _number),
             gauges=_buckets(interval["gauges"], _number),
             sets=_buckets(interval["sets"], lambda items: set(map(_text, items))),
+            values=_buckets(interval.get("values", {}), _dated),
         ),
         counted={_text(name): _whole(value) for name, value in document["counted"].items()},
         kernel_drops=_whole(document["kernel_drops"]),
         lines=[_line(line) for line in document["lines"]],
+        key=_text(document.get("key", "")),
     )
 
 
 def _buckets(found: dict[str, Any], read: Callable[[Any], Any]) -> dict[str, Any]:
     for bucket in found:
-        if not is_legal_name(bucket):
+        if not is_legal_series(bucket):
             raise ValueError(f"bad bucket {bucket!r}")
     return {bucket: read(value) for bucket, value in found.items()}
 
@@ -116,6 +120,12 @@ def _numbers(values: object) -> list[float]:
     if not isinstance(values, list):
         raise TypeError(f"not a list: {values!r}")
     return [_number(value) for value in values]
+
+
+def _dated(values: object) -> list[tuple[float, int]]:
+    if not isinstance(values, list):
+        raise TypeError(f"not a list: {values!r}")
+    return [(_number(value), _whole(stamp)) for value, stamp in values]
 
 
 def _whole(value: object) -> int:

@@ -1,18 +1,35 @@
 """Statistics of one timer's values in one interval, exactly as etsy/statsd defines them. Pure."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Protocol
+
+
+class Histogram(Protocol):
+    """Which timers get which bins."""
+
+    @property
+    def match(self) -> str:
+        """What a bucket must contain."""
+
+    @property
+    def bins(self) -> Sequence[float]:
+        """Upper bounds, each excluded; none for no histogram."""
 
 
 def percentile_suffix(percentile: float) -> str:
     """Return how a percentile is written in a name: 90 is `90`, 99.9 is `99_9`, -10 is `top10`."""
-    digits = format(Decimal(repr(percentile)).normalize(), "f")
-    return digits.replace(".", "_").replace("-", "top")
+    return _digits(percentile).replace("-", "top")
+
+
+def _digits(number: float) -> str:
+    return format(Decimal(repr(number)).normalize(), "f").replace(".", "_")
 
 
 def leaves(percentiles: Sequence[float]) -> tuple[str, ...]:
-    """Return every leaf that `summary` can give."""
+    """Return every leaf that `summary` can give. Those of a histogram depend on the bucket, see `bins_for`."""
     return tuple(dict(summary([1.0], percentiles)))
 
 
@@ -35,6 +52,31 @@ def summary(values: Sequence[float], percentiles: Sequence[float]) -> Iterator[t
     yield "std", math.sqrt(_sum([(value - mean) * (value - mean) for value in ordered]) / count)
     for percentile in percentiles:
         yield from _percentile(ordered, percentile)
+
+
+def bins_for(bucket: str, histograms: Sequence[Histogram]) -> tuple[float, ...]:
+    """Return the bins of the first entry that matches a part of the bucket."""
+    return next((tuple(histogram.bins) for histogram in histograms if histogram.match in bucket), ())
+
+
+def histogram_leaves(bins: Sequence[float]) -> tuple[str, ...]:
+    """Return the leaves that `histogram` gives, in its order."""
+    return tuple(f"histogram.bin_{'inf' if bound == math.inf else _digits(bound)}" for bound in bins)
+
+
+def histogram(values: Sequence[float], bins: Sequence[float]) -> Iterator[tuple[str, float]]:
+    """Yield (leaf, number of values) for each bin; no value is counted twice.
+
+    As with etsy/statsd the bins are taken in the given order, so that one whose bound is not above
+    those before it stays empty, and values beyond the last are not counted. `count` weighs sampled
+    values, this does not.
+    """
+    ordered = sorted(values)
+    counted = 0
+    for leaf, bound in zip(histogram_leaves(bins), bins, strict=True):
+        below = max(counted, bisect_left(ordered, bound) if bound < math.inf else len(ordered))
+        yield leaf, below - counted
+        counted = below
 
 
 def _percentile(ordered: Sequence[float], percentile: float) -> Iterator[tuple[str, float]]:

@@ -1,0 +1,163 @@
+"""A server while it runs, with the sink that it sends to."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench_statsd.kernel import look_at
+from bench_statsd.load import Load, Sent, Sink, touch
+from bench_statsd.peers import Place, Server
+from bench_statsd.processes import cpu_seconds, end, resident_mib
+from bench_statsd.tools import RUN, TroubleError, tmpfs_folder
+
+_START_SECONDS = 20
+# A flush is over when the sink has received nothing for so long.
+_QUIET = 0.4
+# Time for a flush to arrive, beyond the interval.
+_SLACK = 2.0
+_LONGEST_FLUSH = 60.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a load has cost a server, its flush included, and the share of the load that was lost."""
+
+    rate: float
+    reached: float
+    loss: float
+    cpu_seconds: float
+    metrics: int
+    caught_up: bool
+
+    @property
+    def cost(self) -> float:
+        """Return CPU seconds per million metrics that were received; infinite if none was."""
+        received = self.metrics * (1 - self.loss)
+        return self.cpu_seconds / received * 1e6 if received > 0 else float("inf")
+
+
+class Running:
+    """A server that has been started."""
+
+    def __init__(self, server: Server, place: Place, process: "subprocess.Popen[str]", sink: Sink | None) -> None:
+        self.server = server
+        self.port = place.udp
+        self._interval = place.interval
+        self._process = process
+        self._sink = sink
+        self._expected = 0.0
+
+    def touch(self, buckets: int) -> None:
+        """Make it know so many buckets, and wait until it has flushed them."""
+        self._after(touch(self.port, buckets))
+
+    def trial(self, load: Load) -> Trial:
+        """Send a load and wait until the flush of all of it is over.
+
+        It begins when the flush before is over, so that exactly one flush falls into it if the load is
+        shorter than the interval.
+        """
+        drops, cpu, start = look_at(self.port).drops, self._cpu_seconds(), time.monotonic()
+        sum_before = self._received_sum()
+        sent = load.send_to(self.port)
+        caught_up = self._catches_up()
+        if self._sink is None:
+            # Nothing tells when it has flushed: count the time that it takes the others.
+            time.sleep(max(0.0, start + max(self._interval, load.seconds) + _QUIET - time.monotonic()))
+            loss = (look_at(self.port).drops - drops) / sent.datagrams
+        else:
+            self._after(sent)
+            loss = max(0.0, 1 - (self._received_sum() - sum_before) / sent.counted) if sent.counted else 0.0
+        return Trial(load.rate, sent.metrics / sent.seconds, loss, self._cpu_seconds() - cpu, sent.metrics, caught_up)
+
+    def resident_mib(self) -> float:
+        """Return its memory."""
+        return resident_mib(self._process.pid)
+
+    def _cpu_seconds(self) -> float:
+        if self._process.poll() is not None:
+            raise TroubleError(f"it has ended with {self._process.returncode}")
+        return cpu_seconds(self._process.pid)
+
+    def _received_sum(self) -> float:
+        return self._sink.ask().sum if self._sink else 0.0
+
+    def _catches_up(self) -> bool:
+        """Whether it empties its receive queue within half a second after the load's end."""
+        for _ in range(50):
+            if look_at(self.port).queued == 0:
+                return True
+            time.sleep(0.01)
+        return False
+
+    def _after(self, sent: Sent) -> None:
+        """Wait until all that was sent has been flushed, or a flush has passed that did not have it all."""
+        if self._sink is None:
+            time.sleep(_SLACK)
+            return
+        self._expected += sent.counted
+        start = time.monotonic()
+        while (passed := time.monotonic() - start) < _LONGEST_FLUSH + 2 * self._interval:
+            received = self._sink.ask()
+            quiet = received.idle > _QUIET
+            if quiet and received.sum >= self._expected - 0.5:
+                return
+            if quiet and passed > self._interval + _SLACK and look_at(self.port).queued == 0:
+                break
+            if self._process.poll() is not None:
+                raise TroubleError(f"it has ended with {self._process.returncode}")
+            time.sleep(0.05)
+        self._expected = self._received_sum()
+
+
+@contextmanager
+def running(server: Server, interval: int, buckets: int = 1000) -> Iterator[Running]:
+    """Start a server, and end it and its sink at the end."""
+    folder = RUN / server.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        memory = Path(stack.enter_context(tmpfs_folder()))
+        ports = (_free_port(socket.SOCK_DGRAM), _free_port(), _free_port())
+        place = Place(folder, memory, *ports, interval, buckets)
+        sink = None
+        if server.counters:
+            sink = stack.enter_context(closing(Sink(place.carbon, *server.counters)))
+            sink.ask()
+        log = stack.enter_context((folder / "output").open("w"))
+        process = subprocess.Popen(
+            server.command(place),
+            cwd=server.folder or folder,
+            env={**os.environ, **server.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        stack.callback(end, process)
+        _wait_for_socket(process, place)
+        yield Running(server, place, process, sink)
+
+
+def _wait_for_socket(process: "subprocess.Popen[str]", place: Place) -> None:
+    start = time.monotonic()
+    while not look_at(place.udp).sockets:
+        if process.poll() is not None or time.monotonic() - start > _START_SECONDS:
+            said = (place.folder / "output").read_text(errors="replace").strip().splitlines()
+            raise TroubleError(f"it did not start: {said[-1] if said else 'it said nothing'}")
+        time.sleep(0.05)
+    time.sleep(0.3)
+
+
+def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,70 @@
+"""What the management console may ask and do, see `console.Subject`."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from graphing.statsd.engine import AnyEngine
+from graphing.statsd.flusher import Flusher
+from graphing.statsd.intake import Intake
+from graphing.statsd.protocol import Kind
+from graphing.statsd.sender import Sender
+from graphing.statsd.settings import Settings
+
+
+class ServerSubject:
+    """A running aggregator, as the console sees it."""
+
+    def __init__(self, settings: Settings, intake: Intake, flusher: Flusher, sender: Sender, started: float) -> None:
+        self.settings = settings
+        self.health = "up"
+        self.bad_lines_before = 0
+        """Bad lines of past intervals."""
+        self._intake = intake
+        self._flusher = flusher
+        self._sender = sender
+        self._started = started
+
+    @property
+    def _engine(self) -> AnyEngine:
+        return self._intake.engine
+
+    def counters(self) -> dict[str, float]:
+        """Return the counters of the interval in progress."""
+        return self._engine.interval().counters
+
+    def timers(self) -> dict[str, list[float]]:
+        """Return the timers of the interval in progress."""
+        return self._engine.interval().timers
+
+    def gauges(self) -> dict[str, float]:
+        """Return the gauges."""
+        return self._engine.interval().gauges
+
+    def sets(self) -> dict[str, set[str]]:
+        """Return the sets of the interval in progress."""
+        return self._engine.interval().sets
+
+    def delete(self, kind: Kind, bucket: str) -> bool:
+        """Forget a bucket; return whether there was one."""
+        return self._engine.delete(kind, bucket)
+
+    def stats(self) -> Iterable[tuple[str, str]]:
+        """Return names and values, etsy/statsd's first."""
+        now = time.time()
+        counted = self._intake.counted
+        yield "uptime", str(int(now - self._started))
+        yield "messages.last_msg_seen", str(int(now - (self._intake.last_received or self._started)))
+        yield "messages.bad_lines_seen", str(self.bad_lines_before + counted.bad_lines)
+        yield "graphite.last_flush", str(int(now - (self._flusher.last_flush or self._started)))
+        yield "graphite.flush_time", str(round(self._flusher.duration * 1000))
+        yield "graphite.lines_queued", str(self._sender.queued())
+        yield "graphite.journal_bytes", str(self._sender.journal_bytes())
+        yield "engine", self._engine.name
+        for name, value in asdict(counted).items():
+            yield f"interval.{name}", str(value)
+
+    def config(self) -> dict[str, Any]:
+        """Return the settings."""
+        return asdict(self.settings)

@@ -1,0 +1,23 @@
+"""Both engines for the tests that want them."""
+
+import sys
+
+import pytest
+from support import TWIN
+
+from graphing.statsd import compiled
+
+sys.path.insert(0, str(TWIN))
+
+ENGINES = ["python", "compiled"]
+
+
+def pytest_report_header():
+    return "" if compiled.is_available() else "no compiled engine: bin/twin needs a C compiler and Python's headers"
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request):
+    if request.param == "compiled" and not compiled.is_available():
+        pytest.skip("the compiled engine is not built: bin/twin")
+    return request.param

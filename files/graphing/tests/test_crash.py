@@ -1,0 +1,158 @@
+"""kill -9 at any moment: what was received is flushed, once, at its own time."""
+
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from support import Carbon, Daemon, send, udp_socket, wait_for
+
+from graphing.statsd import datagram_log
+
+ROUNDS = 8
+
+
+@pytest.fixture
+def carbon():
+    listener = Carbon()
+    yield listener
+    listener.close()
+
+
+class Flood:
+    """Sends numbered datagrams as fast as the socket's queue can hold them, until it is stopped."""
+
+    def __init__(self, inbox):
+        self.sent = 0
+        self._inbox = inbox
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(self._inbox.getsockname())
+            while not self._stop.is_set():
+                for _ in range(20):
+                    client.send(b"c:1|c\nt:%d|ms\ns%d:%d|s" % (self.sent, self.sent // 1000, self.sent))
+                    self.sent += 1
+                # A pace that no queue overflows at: this is about crashes.
+                self._stop.wait(0.004)
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+
+
+def drops(inbox):
+    port = f":{inbox.getsockname()[1]:04X} "
+    with open("/proc/net/udp") as table:
+        return sum(int(line.split()[-1]) for line in table if port in line)
+
+
+@pytest.fixture
+def inbox():
+    with udp_socket() as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        yield made
+
+
+def test_killed_again_and_again_in_a_flood_it_loses_nothing(tmp_path, carbon, inbox, engine_name):
+    chance = random.Random(2)
+    flood = Flood(inbox)
+    daemon = None
+    for _ in range(ROUNDS):
+        daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=2)
+        wait_for(lambda text=daemon.text: "aggregating" in text(), "the start")
+        time.sleep(chance.uniform(0.05, 1.5))  # any moment: this is the test's input, not a wait
+        daemon.stop(signal.SIGKILL)
+        daemon.log.unlink()
+    flood.stop()
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=2)
+    sent = flood.sent - drops(inbox)
+    assert drops(inbox) == 0, "the test sends too fast for this machine's socket buffers"
+    wait_for(lambda: carbon.total("stats.c.count") >= sent, lambda: (carbon.total("stats.c.count"), sent))
+    last = max(carbon.series("stats.c.count"))
+    wait_for(lambda: max(carbon.series("stats.c.count")) > last, "one more flush")
+    daemon.stop()
+    assert carbon.total("stats.c.count") == sent
+    assert carbon.total("stats.t.count") == sent
+    assert carbon.total("stats.t.sum") == sent * (sent - 1) / 2
+    assert sum(carbon.total(f"stats.s{n}.unique") for n in range(sent // 1000 + 1)) >= sent
+    assert carbon.total("statsd.bad_lines.count") == 0
+    assert carbon.total("statsd.metrics.count") == 3 * sent
+    assert carbon.total("statsd.packets.count") == sent
+    assert carbon.total("statsd.resumed.count") > 0, "no datagram was at risk"
+    assert carbon.bad == []
+
+
+def test_after_an_outage_the_interval_is_flushed_at_its_own_time_and_no_zero_is_made_up(
+    tmp_path, carbon, inbox, engine_name
+):
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=2)
+    send(inbox, b"idle:1|c\nlevel:7|g")
+    wait_for(lambda: carbon.total("stats.idle.count") == 1, "the first flush")
+    wait_for(lambda: time.time() % 2 < 0.5, "the beginning of an interval")
+    end = (int(time.time()) // 2 + 1) * 2
+    send(inbox, b"c:5|c\nlevel:+1|g")
+    # What is neither in the log nor in the slots is still in the socket.
+    wait_for(lambda: b"c:5|c" in (tmp_path / "datagrams").read_bytes(), "the datagram in the log")
+    daemon.stop(signal.SIGKILL)
+    wait_for(lambda: time.time() > end + 4, "two intervals without a daemon")
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=2)
+    wait_for(lambda: end in carbon.series("stats.c.count"), "the interval of the crash")
+    send(inbox, b"level:+1|g")
+    wait_for(lambda: 9 in carbon.series("stats.level").values(), "the gauge to go on")
+    assert carbon.series("stats.c.count")[end] == 5
+    assert carbon.series("stats.level")[end] == 8
+    assert end + 2 not in carbon.series("stats.c.count")
+    assert end + 2 not in carbon.series("stats.idle.count")
+    # Idle buckets are known after the crash as before it.
+    assert max(carbon.series("stats.idle.count")) > end
+    daemon.stop()
+
+
+def test_a_crash_between_two_flushes_flushes_the_first_again(tmp_path, inbox, engine_name):
+    """The interval that carbon's journal may not have stays in the log until it is on disk."""
+    daemon = Daemon(tmp_path, 1, inbox, engine=engine_name, interval=1, tables={"carbon": {"journal": ""}})
+    send(inbox, b"c:3|c\nt:4|ms\ng:5|g\ns:x|s")
+    # Without a journal nothing is durable while carbon is away.
+    log = tmp_path / "datagrams"
+    wait_for(lambda: log.exists() and datagram_log.recover(log).unflushed, "an interval that waits")
+    daemon.stop(signal.SIGKILL)
+    carbon = Carbon()
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=1)
+    wait_for(lambda: carbon.total("stats.c.count") == 3, "the interval")
+    assert carbon.total("stats.t.sum") == 4
+    assert set(carbon.series("stats.g").values()) == {5}
+    assert carbon.total("stats.s.unique") == 1
+    daemon.stop()
+    carbon.close()
+
+
+def test_a_log_that_cannot_be_used_is_set_aside(tmp_path, carbon, inbox, engine_name):
+    (tmp_path / "datagrams").write_bytes(b"something else")
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name)
+    send(inbox, b"c:1|c")
+    wait_for(lambda: carbon.total("stats.c.count") == 1, "the flush")
+    assert (tmp_path / "datagrams.corrupt").read_bytes() == b"something else"
+    assert "set aside" in daemon.text()
+    daemon.stop()
+
+
+def test_after_a_clean_stop_no_log_is_left(tmp_path, carbon, inbox, engine_name):
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name)
+    send(inbox, b"c:1|c")
+    wait_for(lambda: carbon.total("stats.c.count") == 1, "the flush")
+    daemon.stop()
+    assert [item.name for item in tmp_path.iterdir() if item.name.startswith("datagrams")] == []
+
+
+def test_a_folder_that_is_not_there_only_costs_the_protection(tmp_path, carbon, inbox, engine_name):
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, datagram_log=str(tmp_path / "absent" / "log"))
+    send(inbox, b"c:1|c")
+    wait_for(lambda: carbon.total("stats.c.count") == 1, "the flush")
+    assert "a crash of this process will lose an interval" in daemon.text()
+    daemon.stop()

@@ -1,0 +1,180 @@
+"""Both engines give the same: whatever comes, however it is cut into datagrams, intervals and processes."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_protocol import DATAGRAMS, EVERY_LINE
+
+from graphing.statsd import partial
+from graphing.statsd.aggregate import Interval
+from graphing.statsd.compiled import is_available
+from graphing.statsd.engine import make_engine
+from graphing.statsd.naming import etsy, plain
+from graphing.statsd.protocol import Kind
+from graphing.statsd.render import Form
+from graphing.statsd.settings import Histogram, Statsd
+
+pytestmark = pytest.mark.skipif(not is_available(), reason="the compiled engine is not built: bin/twin")
+
+PREFIXES = dict(zip(Kind, ("counters", "timers", "gauges", "sets"), strict=False))
+FORMS = [
+    Form(plain("stats", "statsd", True), (90, -10, 99.9, 0.1), (), 10, 1700000010),
+    Form(etsy("stats", "end", PREFIXES, "statsd", False), (50,), (Histogram("t", (1, 10, math.inf)),), 7, 1700000010),
+]
+RULES = [
+    Statsd().rules(),
+    Statsd(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
+    Statsd(delete_idle=("counters", "gauges"), tags="graphite").rules(),
+    Statsd(gauge_flushes=1, max_buckets=4, max_values=3).rules(),
+    Statsd(namespace="legacy", gauge_flushes=2).rules(),
+]
+
+
+def flush(engine, form):
+    """Return the sorted lines of an interval and what was left out of it."""
+    partial_result = engine.cut()
+    found = engine.begin_flush(form)
+    lines, left_out = [], [0, 0]
+    while (part := found.slice(2)) is not None:
+        lines += part.lines.decode().splitlines()
+        assert part.line_count == part.lines.count(b"\n")
+        left_out[0] += part.not_finite
+        left_out[1] += part.refused
+    return partial_result, (sorted(lines), left_out, found.buckets)
+
+
+def counts(fed):
+    return fed.metrics, fed.bad_lines, fed.type_conflicts, fed.refused
+
+
+def normal(interval):
+    interval.timers = {bucket: sorted(values) for bucket, values in interval.timers.items()}
+    interval.unsent = {bucket: unsent for bucket, unsent in interval.unsent.items() if unsent}
+    interval.values = {bucket: values for bucket, values in interval.values.items() if values}
+    return interval
+
+
+def assert_same(steps, rules, form):
+    """Feed both engines; a step is a datagram, "cut", "flush" or (kind, bucket) to delete."""
+    engines = [make_engine(name, rules) for name in ("python", "compiled")]
+    records = [b"", b""]
+    for step in steps:
+        if isinstance(step, bytes):
+            for engine in engines:
+                engine.feed(step)
+        elif step == "cut":
+            records = [kept + engine.cut() for kept, engine in zip(records, engines, strict=True)]
+        elif step == "flush":
+            assert normal(engines[0].interval()) == normal(engines[1].interval())
+            mine, its = (flush(engine, form) for engine in engines)
+            assert mine[1] == its[1]
+            read = [partial.read(kept + last).interval for kept, (last, _) in zip(records, (mine, its), strict=True)]
+            assert normal(read[0]) == normal(read[1])
+            records = [b"", b""]
+        else:
+            assert engines[0].delete(*step) == engines[1].delete(*step)
+        assert counts(engines[0].take_fed()) == counts(engines[1].take_fed())
+        assert len(engines[0]) == len(engines[1])
+    left = [normal(engine.interval()) for engine in engines]
+    assert left[0] == left[1]
+
+
+NAMES = st.sampled_from(["a", "b", "a.count", "a.upper", "t", "t.x", "c c", "x;k=v", "x,k=v"])
+NUMBERS = st.one_of(
+    st.sampled_from(["1", "0", "-0", "+5", "-3", "1.5", ".5", "5.", "1e3", "1_0", "nan", "inf", "", " 1", "1e308"]),
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.decimals(min_value=-1000, max_value=1000, places=3).map(str),
+)
+KINDS = st.sampled_from(["c", "ms", "g", "s", "h", "d", "m", "kv", "zz", "c|@0.1", "ms|@0.5", "g|@0.5", "c|@0", "c|@2"])
+TAGS = st.sampled_from(["", "", "", "|#k:v", "|#k:v|@0.5", "\r", "|", ":2|c"])
+LINES = st.tuples(NAMES, NUMBERS, KINDS, TAGS).map(lambda parts: "{}:{}|{}{}".format(*parts).encode())
+USUAL = st.tuples(st.sampled_from(["a", "b", "t"]), st.integers(0, 50), st.sampled_from(["c", "ms", "g", "s"])).map(
+    lambda parts: "{}:{}|{}".format(*parts).encode()
+)
+BLOBS = st.lists(st.one_of(USUAL, USUAL, LINES), max_size=12).map(b"\n".join)
+STEPS = st.lists(
+    st.one_of(
+        BLOBS,
+        BLOBS,
+        DATAGRAMS,
+        st.sampled_from(["cut", "flush", "flush"]),
+        st.tuples(st.sampled_from([*Kind]), st.sampled_from(["a", "b", "t"])),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=400)
+@given(STEPS, st.sampled_from(RULES), st.sampled_from(FORMS))
+def test_any_input(steps, rules, form):
+    assert_same([*steps, "flush", "flush"], rules, form)
+
+
+@pytest.mark.parametrize("rules", RULES)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_line(rules, form):
+    known = b"a:1|c\nb.c:1|ms\ne:1|g\ns:x|s"
+    assert_same([known, *EVERY_LINE, "cut", *EVERY_LINE, "flush", *EVERY_LINE, "flush", "flush"], rules, form)
+
+
+def test_many_buckets_and_values():
+    chance = random.Random(7)
+    lines = []
+    for _ in range(60_000):
+        kind = chance.choice(["c", "c", "ms", "g", "s"])
+        value = f"{chance.lognormvariate(3, 1):.3f}" if kind == "ms" else chance.randrange(100)
+        lines.append(f"some.longer.name.of.bucket{chance.randrange(9_000)}.{kind}:{value}|{kind}")
+    lines += [f"busy:{chance.gauss(100, 15)!r}|ms" for _ in range(5_000)]
+    chance.shuffle(lines)
+    blobs = ["\n".join(lines[start : start + 500]).encode() for start in range(0, len(lines), 500)]
+    assert_same([*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], Statsd().rules(), FORMS[0])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
+def test_sums_and_the_shortest_digits(values):
+    interval = Interval(timers={"t": values}, gauges={f"g{index}": value for index, value in enumerate(values)})
+    results = []
+    for name in ("python", "compiled"):
+        engine = make_engine(name, Statsd().rules())
+        engine.restore(interval)
+        results.append(flush(engine, FORMS[0])[1])
+    assert results[0] == results[1]
+
+
+def test_names_of_dead_buckets_do_not_pile_up():
+    engine = make_engine("compiled", Statsd(namespace="etsy", delete_idle=("counters",)).rules())
+    for flushes in range(30):
+        engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(2_000)).encode())
+        engine.feed(b"always:1|c")
+        _, (lines, _, buckets) = flush(engine, FORMS[0])
+        assert buckets == 2_001
+        assert "stats.always.count 1 1700000010" in lines
+    flush(engine, FORMS[0])
+    assert len(engine) == 0
+
+
+def test_a_flush_may_take_its_time():
+    """What comes between the slices of a flush belongs to the next interval; nothing leaks from one to the other."""
+    for rules in (RULES[0], RULES[1]):
+        lines = b"c:1|c\nt:1|ms\ng:1|g\ns:x|s\nidle:1|c\nlevel:9|g"
+        more = b"c:5|c\nt:5|ms\nt:6|ms\ng:+5|g\ns:y|s\ns:z|s\nnew:1|c"
+        results = []
+        for name in ("python", "compiled"):
+            engine = make_engine(name, rules)
+            engine.feed(lines)
+            engine.cut()
+            slow = engine.begin_flush(FORMS[0])
+            engine.feed(more)
+            records = engine.cut()
+            written = []
+            while (part := slow.slice(1)) is not None:
+                written += part.lines.decode().splitlines()
+            records += engine.cut()
+            results.append((sorted(written), normal(partial.read(records).interval), flush(engine, FORMS[0])[1]))
+        assert results[0] == results[1]
+        assert "stats.c.count 1 1700000010" in results[0][0]
