@@ -81,6 +81,10 @@ def test_all_mistakes_are_named_at_once_with_file_key_value_and_remedy(tmp_path)
         ("flush_counts = 1", "true or false"),
         ('state_file = "state.json"', "absolute path"),
         ('listen = "not an address"', "address"),
+        ("histograms = [{bins = [1]}, {match = 3}]", "part of a bucket's name"),
+        ("histograms = [{bin = [1]}]", "must be tables: write {match = ..., bins = ...}"),
+        ("max_buckets = 0", "whole number"),
+        ('tags = "maybe"', '"graphite"'),
         ("colour = 1", "known here: datagram_log"),
     ],
 )
@@ -110,3 +114,16 @@ def test_version(capsys):
         main(["--version"])
     assert stopped.value.code == 0
     assert capsys.readouterr().out == "graphing 0.1.0\n"
+
+
+@pytest.mark.parametrize("server", ["a", "a:", "a:0", "a:65536", ":1", "[::1]", "a b:1", "a:01"])
+def test_an_address_of_a_server_has_a_port(tmp_path, server):
+    (message,) = complaints(tmp_path, f'[repeater]\nservers = ["{server}"]\n')
+    assert message == f"FILE: repeater.servers = ['{server}']: must be HOST:PORT, or [ADDRESS]:PORT for IPv6"
+
+
+@pytest.mark.parametrize("server", ["a:1", "a-b.example:65535", "192.0.2.1:8125", "[::1]:8125", "[fe80::1%eth0]:9"])
+def test_good_addresses_of_servers(tmp_path, server):
+    path = tmp_path / "statsd.toml"
+    path.write_text(f'[repeater]\nservers = ["{server}"]\n')
+    assert read_settings(path).repeater.servers == (server,)

@@ -64,3 +64,20 @@ def test_no_service_complains(host):
         "journalctl --no-pager -p warning -o cat -u statsd -u graphite-web -u photoworld -u nginx"
     )
     assert "Traceback" not in journal
+
+
+def test_the_aggregator_is_compiled_and_its_compiler_is_gone(host):
+    log = host.check_output("journalctl -u statsd --no-pager -o cat | grep 'aggregating with' | tail -1")
+    assert log == "aggregating with the compiled engine"
+    assert not host.exists("cc")
+    assert not host.package("python3-dev").is_installed
+    assert not host.package("libc6-dev").is_installed
+
+
+def test_what_the_aggregator_received_is_all_accounted_for(site):
+    """Its own counts: every value of the visitors was aggregated or refused, and datagrams hold at least one each."""
+    site.until(lambda: site.render("statsd.*.count"))
+    sums = {name: sum(points.values()) for name, points in site.render("statsd.*.count").items()}
+    assert sums["statsd.metrics.count"] >= sums["statsd.packets.count"] - sums["statsd.bad_lines.count"] > 0
+    assert sums["statsd.kernel_drops.count"] == 0
+    assert sums["statsd.refused.count"] == 0

@@ -18,7 +18,7 @@ _NAME_SIZE = 32
 _MSG_DONTWAIT = 0x40
 _MSG_TRUNC = 0x20
 _FAMILY = struct.Struct("=H")
-_GATHER = 0.005
+_GATHER = 0.02
 """Seconds that a first datagram waits for others."""
 _BUSY = 2000.0
 """Datagrams a second from which on they are taken some hundred at a time."""
@@ -155,7 +155,7 @@ class BatchReceiver:
         self._last_drain = now
         self._rate += 0.3 * (got / max(elapsed, 1e-6) - self._rate)
         if self._rate > _BUSY:
-            return min(_GATHER, max(0.0005, 512 / self._rate))
+            return min(_GATHER, max(0.0005, 4096 / self._rate))
         return min(0.02, 10 / max(self._rate, 1.0))
 
     def _receive_batch(self, fd: int) -> int:

@@ -17,7 +17,9 @@ _host = text(r"[A-Za-z0-9_.:%-]{1,255}", "must be an address or a host name")
 _bucket_pattern = text(r"[^\0\n]{0,255}", "must be a part of a bucket's name")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
 _server = text(
-    r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]{1,255}):[0-9]{1,5}", "must be HOST:PORT, or [ADDRESS]:PORT for IPv6"
+    r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9_.-]{1,255})"
+    r":(?!0)([0-9]{1,4}|[0-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])",
+    "must be HOST:PORT, or [ADDRESS]:PORT for IPv6",
 )
 _percentile = number(
     lambda p: 0.001 <= abs(p) < 100, "must be numbers between -100 and 100, not closer to 0 than 0.001"

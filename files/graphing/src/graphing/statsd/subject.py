@@ -5,12 +5,16 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from graphing.statsd.aggregate import Interval
 from graphing.statsd.engine import AnyEngine
 from graphing.statsd.flusher import Flusher
 from graphing.statsd.intake import Intake
 from graphing.statsd.protocol import Kind
 from graphing.statsd.sender import Sender
 from graphing.statsd.settings import Settings
+
+_COPY_SECONDS = 0.2
+"""How old the shown interval may be: copying many buckets takes long."""
 
 
 class ServerSubject:
@@ -25,29 +29,39 @@ class ServerSubject:
         self._flusher = flusher
         self._sender = sender
         self._started = started
+        self._copy = Interval()
+        self._copied = 0.0
 
     @property
     def _engine(self) -> AnyEngine:
         return self._intake.engine
 
+    def _interval(self) -> Interval:
+        """Return the interval in progress, a moment old: one command may ask for it several times."""
+        now = time.monotonic()
+        if now - self._copied > _COPY_SECONDS:
+            self._copy, self._copied = self._engine.interval(), now
+        return self._copy
+
     def counters(self) -> dict[str, float]:
         """Return the counters of the interval in progress."""
-        return self._engine.interval().counters
+        return self._interval().counters
 
     def timers(self) -> dict[str, list[float]]:
         """Return the timers of the interval in progress."""
-        return self._engine.interval().timers
+        return self._interval().timers
 
     def gauges(self) -> dict[str, float]:
         """Return the gauges."""
-        return self._engine.interval().gauges
+        return self._interval().gauges
 
     def sets(self) -> dict[str, set[str]]:
         """Return the sets of the interval in progress."""
-        return self._engine.interval().sets
+        return self._interval().sets
 
     def delete(self, kind: Kind, bucket: str) -> bool:
         """Forget a bucket; return whether there was one."""
+        self._copied = 0.0
         return self._engine.delete(kind, bucket)
 
     def stats(self) -> Iterable[tuple[str, str]]:
@@ -61,7 +75,7 @@ class ServerSubject:
         yield "graphite.flush_time", str(round(self._flusher.duration * 1000))
         yield "graphite.lines_queued", str(self._sender.queued())
         yield "graphite.journal_bytes", str(self._sender.journal_bytes())
-        yield "engine", self._engine.name
+        yield "engine.compiled", str(int(self._engine.name == "compiled"))
         for name, value in asdict(counted).items():
             yield f"interval.{name}", str(value)
 
