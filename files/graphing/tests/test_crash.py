@@ -9,7 +9,7 @@ import time
 import pytest
 from support import Carbon, Daemon, send, udp_socket, wait_for
 
-from graphing.statsd import datagram_log
+from graphing.statsd import datagram_log, partial, succession
 
 ROUNDS = 8
 
@@ -140,6 +140,32 @@ def test_a_log_that_cannot_be_used_is_set_aside(tmp_path, carbon, inbox, engine_
     assert (tmp_path / "datagrams.corrupt").read_bytes() == b"something else"
     assert "set aside" in daemon.text()
     daemon.stop()
+
+
+HEADERS = [b'{"generation": 0, "origin": "", "period": [1e999, 10, "1", 0], "unflushed": []}', b"[" * 1700, b"{}", b""]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_whatever_is_wrong_with_a_log_a_start_succeeds(tmp_path, header):
+    path = tmp_path / "datagrams"
+    log = datagram_log.DatagramLog(path)
+    log.publish()
+    content = bytearray(path.read_bytes())
+    for at in (512, 2304):
+        content[at : at + 4 + len(header)] = len(header).to_bytes(4, "little") + header
+    path.write_bytes(content)
+    assert succession.find("", str(path)) is None
+    assert not path.exists()
+    assert (tmp_path / "datagrams.corrupt").exists()
+
+
+@pytest.mark.parametrize(
+    "records",
+    [b"X", b"N\0", b"V\0\0\0\0" + b"\0" * 8, b"H\2\0\0\0[]", b'K\x0c\0\0\0{"a":["bc"]}', b"M\1\0\0\0N", b"M\2\0\0\0[)"],
+)
+def test_damaged_records_are_refused(records):
+    with pytest.raises(ValueError):  # noqa: PT011 - the reason differs
+        partial.read(records)
 
 
 def test_after_a_clean_stop_no_log_is_left(tmp_path, carbon, inbox, engine_name):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_protocol import DATAGRAMS, EVERY_LINE
 
 from graphing.statsd import partial
-from graphing.statsd.aggregate import Interval
+from graphing.statsd.aggregate import Interval, Rules
 from graphing.statsd.compiled import is_available
 from graphing.statsd.engine import make_engine
 from graphing.statsd.naming import etsy, plain
@@ -58,7 +58,7 @@ def normal(interval):
 
 
 def assert_same(steps, rules, form):
-    """Feed both engines; a step is a datagram, "cut", "flush" or (kind, bucket) to delete."""
+    """Feed both engines; a step is a datagram, "cut", "flush", other rules, or (kind, bucket) to delete."""
     engines = [make_engine(name, rules) for name in ("python", "compiled")]
     records = [b"", b""]
     for step in steps:
@@ -74,6 +74,9 @@ def assert_same(steps, rules, form):
             read = [partial.read(kept + last).interval for kept, (last, _) in zip(records, (mine, its), strict=True)]
             assert normal(read[0]) == normal(read[1])
             records = [b"", b""]
+        elif isinstance(step, Rules):
+            for engine in engines:
+                engine.configure(step)
         else:
             assert engines[0].delete(*step) == engines[1].delete(*step)
         assert counts(engines[0].take_fed()) == counts(engines[1].take_fed())
@@ -178,3 +181,58 @@ def test_a_flush_may_take_its_time():
             results.append((sorted(written), normal(partial.read(records).interval), flush(engine, FORMS[0])[1]))
         assert results[0] == results[1]
         assert "stats.c.count 1 1700000010" in results[0][0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Rules(), Rules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
+        (Rules(forget=frozenset(PREFIXES)), Rules()),
+        (Rules(), Rules(gauge_flushes=1)),
+        (Rules(gauge_flushes=2), Rules(gauge_flushes=1)),
+        (Rules(gauge_flushes=1), Rules()),
+    ],
+)
+def test_rules_may_change_at_any_time(before, after):
+    lines = b"c:1|c\nt:1|ms\ng:5|g\ns:x|s"
+    for idle in range(4):
+        for more in (b"", b"g:+2|g", b"g:7|g", lines):
+            assert_same(
+                [lines, *["flush"] * idle, more, after, b"c:1|c", "flush", "flush", more, "flush", "flush"],
+                before,
+                FORMS[1],
+            )
+
+
+def test_what_was_taken_once_is_not_refused_after_a_restart():
+    saved = Interval(timers={"t": [1.0, 2.0, 3.0]}, unsent={"t": 4.0}, sets={"s": {"a", "b", "c"}}, gauges={"g": 1.0})
+    for name in ("python", "compiled"):
+        engine = make_engine(name, Rules(max_values=2))
+        engine.restore(saved)
+        assert normal(engine.interval()) == normal(saved)
+        engine.feed(b"t:1|ms")
+        assert counts(engine.take_fed()) == (0, 0, 0, 1)
+
+
+def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_nothing():
+    results = []
+    for name in ("python", "compiled"):
+        engine = make_engine(name, Rules(gauge_flushes=1))
+        engine.feed(b"g:5|g")
+        flush(engine, FORMS[0])
+        engine.cut()
+        slow = engine.begin_flush(FORMS[0])
+        engine.feed(b"g:+1|g")
+        assert slow.slice(9).line_count == 1
+        results.append(flush(engine, FORMS[0])[1][0])
+    assert results == [["stats.g 1 1700000010"]] * 2
+
+
+def test_a_refused_bucket_may_be_gone_when_it_is_named():
+    engine = make_engine("compiled", Rules(max_values=1, forget=frozenset([Kind.COUNTER])))
+    for flushes in range(11):
+        engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(1_000)).encode())
+        flush(engine, FORMS[0])
+    engine.feed(b"t:1|ms\nt:2|ms")
+    flush(engine, FORMS[0])
+    assert engine.take_fed().refused == 1

@@ -340,13 +340,15 @@ cdef double squares_of(const double *v, size_t n, double mean) noexcept nogil:
 
 cdef int reserve(Text *text, size_t n) except -1:
     cdef char *p
+    cdef size_t capacity
     if text.n + n <= text.capacity:
         return 0
-    text.capacity += text.capacity // 2 + n
-    p = <char *>realloc(text.p, text.capacity)
+    capacity = text.capacity + text.capacity // 2 + n
+    p = <char *>realloc(text.p, capacity)
     if p == NULL:
         raise MemoryError
     text.p = p
+    text.capacity = capacity
     return 0
 
 
@@ -541,7 +543,7 @@ cdef class Names:
     cdef int percentile(
         self, Text *out, const char *name, size_t length, double *v, uint32_t n, double percentile, tuple leaves
     ) except -1:
-        cdef size_t kept = 1 if n == 1 else <size_t>floor(fabs(percentile) / 100 * n + 0.5)
+        cdef size_t kept = 1 if n == 1 else min(n, <size_t>floor(fabs(percentile) / 100 * n + 0.5))
         cdef double total
         if kept == 0:
             return 0
@@ -644,9 +646,7 @@ cdef class Table:
         cdef size_t i
         for i in range(self.entry_count):
             self.release(self.entries[i])
-        for i in range(self.block_count):
-            free(self.blocks[i])
-        free(self.blocks)
+        self.free_blocks(self.blocks, self.block_count)
         free(self.slots)
         free(self.entries)
         free(self.dirty)
@@ -658,8 +658,18 @@ cdef class Table:
         return self.live_count
 
     def configure(self, forget, uint32_t gauge_flushes, uint64_t max_buckets, uint64_t max_values, bint drop_tags):
-        """Set what the configuration says; `forget` are codes of kinds whose idle buckets go."""
+        """Set what the configuration says; `forget` are codes of kinds whose idle buckets go. Not during a flush."""
         cdef int kind
+        cdef size_t i
+        cdef Entry *entry
+        cdef bint stricter = gauge_flushes and (not self.gauge_flushes or gauge_flushes < self.gauge_flushes)
+        # Under a stricter rule about idle buckets, those that there are begin as if they had just been touched.
+        for i in range(self.entry_count):
+            entry = self.entries[i]
+            if not self.is_there(entry):
+                self.kill(entry)
+            elif (entry.kind in forget and not self.forget[entry.kind]) or (entry.kind == GAUGE and stricter):
+                self.touch(entry)
         for kind in range(KINDS):
             self.forget[kind] = kind in forget
         self.gauge_flushes = gauge_flushes
@@ -792,27 +802,42 @@ cdef class Table:
         """Forget dead entries for good. Only between flushes, and only with nothing dirty."""
         cdef size_t i, kept = 0
         cdef Entry *entry
-        cdef Entry *copy
         cdef char **old_blocks = self.blocks
         cdef size_t old_count = self.block_count
-        cdef size_t size
+        cdef size_t old_used = self.block_used
+        cdef Entry **entries = <Entry **>malloc(self.entry_capacity * sizeof(Entry *))
+        if entries == NULL:
+            raise MemoryError
         self.blocks = NULL
         self.block_count = 0
         self.block_used = ARENA_BLOCK
-        for i in range(self.entry_count):
-            entry = self.entries[i]
-            if entry.live:
-                size = head_size(entry.kind) + entry.name_length
-                copy = <Entry *>self.allocate(size)
-                memcpy(copy, entry, size)
-                self.entries[kept] = copy
-                kept += 1
+        try:
+            for i in range(self.entry_count):
+                entry = self.entries[i]
+                if entry.live:
+                    entries[kept] = <Entry *>self.allocate(head_size(entry.kind) + entry.name_length)
+                    memcpy(entries[kept], entry, head_size(entry.kind) + entry.name_length)
+                    kept += 1
+        except MemoryError:
+            self.free_blocks(self.blocks, self.block_count)
+            free(entries)
+            self.blocks, self.block_count, self.block_used = old_blocks, old_count, old_used
+            raise
+        free(self.entries)
+        self.entries = entries
         self.entry_count = kept
-        self.rehash(self.mask + 1)
-        for i in range(old_count):
-            free(old_blocks[i])
-        free(old_blocks)
+        self.refused_entry = NULL
+        memset(self.slots, 0, (self.mask + 1) * sizeof(Slot))
+        for i in range(kept):
+            self.insert_slot(entries[i])
+        self.free_blocks(old_blocks, old_count)
         return 0
+
+    cdef void free_blocks(self, char **blocks, size_t count) noexcept:
+        cdef size_t i
+        for i in range(count):
+            free(blocks[i])
+        free(blocks)
 
     # Touching entries
 
@@ -920,7 +945,8 @@ cdef class Table:
 
     cdef inline void refuse(self, Entry *entry) noexcept nogil:
         self.refused += 1
-        self.refused_entry = entry
+        if entry != NULL:
+            self.refused_entry = entry
 
     # Parsing
 
@@ -1305,6 +1331,8 @@ cdef class Table:
             return False
         if idle and self.forget[entry.kind]:
             # Forgotten at the end of the interval before; what is here is newer.
+            if not again:
+                self.kill(entry)
             return False
         value = entry.then if again else entry.now
         if idle and entry.kind != GAUGE:
@@ -1351,6 +1379,8 @@ cdef class Table:
         self.has_senders = False
         free(self.vectors)
         free(self.senders)
+        self.vectors = NULL
+        self.senders = NULL
         self.keep = view
         self.word = <uint64_t *>(start + <size_t>layout["word"])
         self.announced = <uint64_t *>(start + <size_t>layout["announced"])
@@ -1417,6 +1447,7 @@ cdef class Table:
                 # The end is missing; what is left of its line could pass for a whole one.
                 while length > 0 and p[length - 1] != c'\n':
                     length -= 1
+                self.messages[i].msg_len = <unsigned int>length
                 self.truncated += 1
             p += length
             p[0] = c'\n'
@@ -1510,6 +1541,8 @@ cdef class Table:
         start[size] = c'\n'
         self.used += size + 1
         self.publish()
+        # These have no sender.
+        self.batch_start = self.log_size
         with nogil:
             self.feed_lines(start, start + size)
         return True

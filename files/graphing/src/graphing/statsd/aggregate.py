@@ -158,6 +158,9 @@ class Engine:
 
     def configure(self, rules: Rules) -> None:
         """Go by other rules from now on; what is there stays."""
+        if rules.gauge_flushes and not 0 < self._rules.gauge_flushes <= rules.gauge_flushes:
+            # A stricter rule; and without any, nobody noted when a gauge was set.
+            self._gauge_set = dict.fromkeys(self.now.gauges, self._flush)
         self._rules = rules
 
     def feed(self, lines: bytes | bytearray | memoryview) -> None:

@@ -25,6 +25,8 @@ from graphing.statsd.timers import bins_for, histogram, leaves
 _SENDER_SECONDS = 60.0
 """After a complaint, for so long the senders of datagrams are noted, so that the next complaint can name its own."""
 
+_UNBOUNDED = Rules().max_values
+
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
@@ -55,8 +57,12 @@ class CompiledEngine:
     def configure(self, rules: Rules) -> None:
         """Go by other rules from now on; what is there stays."""
         self._rules = rules
+        self._configure(rules.max_values)
+
+    def _configure(self, max_values: int) -> None:
+        rules = self._rules
         forget = [_CODES[kind] for kind in rules.forget]
-        self._table.configure(forget, rules.gauge_flushes, rules.max_buckets, rules.max_values, not rules.tags)
+        self._table.configure(forget, rules.gauge_flushes, rules.max_buckets, max_values, not rules.tags)
 
     def feed(self, lines: bytes | bytearray | memoryview) -> None:
         """Add every good line of newline-joined lines."""
@@ -157,10 +163,13 @@ class CompiledEngine:
 
     def restore(self, saved: Interval) -> None:
         """Add an interval that an earlier process saved; its gauges win."""
+        # What was taken once is not refused now.
+        self._configure(_UNBOUNDED)
         for kind in Kind:
             for bucket in saved.of(kind):
                 if self._is_admitted(bucket, kind):
                     self._restore(kind, bucket, saved)
+        self._configure(self._rules.max_values)
 
     def _restore(self, kind: Kind, bucket: str, saved: Interval) -> None:
         name = bucket.encode("latin-1")

@@ -61,7 +61,10 @@ def _json_record(letter: bytes, content: Any) -> bytes:
 
 def read(data: bytes) -> Partial:
     """Return what the records add up to; raise ValueError if they are not such records."""
-    return _Reader(data).read()
+    try:
+        return _Reader(data).read()
+    except (KeyError, TypeError, AttributeError, EOFError, OverflowError, RecursionError, MemoryError) as error:
+        raise ValueError(f"damaged record: {error!r}") from error
 
 
 class _Reader:
@@ -111,6 +114,8 @@ class _Reader:
     def _everything(self) -> None:
         # Written by this user's own daemon and never sent anywhere; the file is its own.
         fields = marshal.loads(self._sized())  # noqa: S302
+        if not isinstance(fields, tuple) or not all(isinstance(field, dict) for field in fields):
+            raise ValueError("not the fields of an interval")
         self._result.interval = Interval(*fields)
 
     def _name(self) -> None:
@@ -151,8 +156,16 @@ class _Reader:
         self._forget(*self._bucket(number))
 
     def _values(self) -> None:
-        values = json.loads(self._sized())
-        self._result.interval.values = {bucket: [(v, stamp) for v, stamp in found] for bucket, found in values.items()}
+        values = self._object()
+        self._result.interval.values = {
+            bucket: [(float(value), int(stamp)) for value, stamp in found] for bucket, found in values.items()
+        }
 
     def _counted(self) -> None:
-        self._result.counted = json.loads(self._sized())
+        self._result.counted = {name: int(count) for name, count in self._object().items()}
+
+    def _object(self) -> dict[str, Any]:
+        found = json.loads(self._sized())
+        if not isinstance(found, dict):
+            raise ValueError("not a JSON object")
+        return found

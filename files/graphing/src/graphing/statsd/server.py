@@ -228,6 +228,7 @@ class Server:
                     _log.warning("%s.%s needs a restart to change", table, name)
         self._settings = self._subject.settings = settings
         self._naming = settings.statsd.naming()
+        self._flusher.finish()
         self._engine.configure(settings.statsd.rules())
         self._sender.reconfigure(settings.carbon)
         next_end = self._boundary_after(time.time())

@@ -62,6 +62,8 @@ class ServerSubject:
     def delete(self, kind: Kind, bucket: str) -> bool:
         """Forget a bucket; return whether there was one."""
         self._copied = 0.0
+        # The interval that is being flushed still has it.
+        self._flusher.finish()
         return self._engine.delete(kind, bucket)
 
     def stats(self) -> Iterable[tuple[str, str]]:

@@ -69,7 +69,7 @@ def find(state_file: str, log_file: str) -> Legacy | None:
 def _recover(path: Path) -> Recovered | None:
     try:
         return datagram_log.recover(path)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, OSError) as error:
+    except Exception as error:
         aside = path.with_name(f"{path.name}.corrupt")
         _log.error("%s can't be used (%r): set aside as %s, starting without it", path, error, aside)
         try:

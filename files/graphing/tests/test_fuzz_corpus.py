@@ -1,0 +1,22 @@
+"""Inputs that fuzzing found interesting, or that once failed: see fuzz/README.md."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from graphing.statsd.compiled import is_available
+
+FUZZ = Path(__file__).parents[1] / "fuzz"
+INPUTS = sorted((FUZZ / "corpus").iterdir())
+
+sys.path.insert(0, str(FUZZ))
+
+pytestmark = pytest.mark.skipif(not is_available(), reason="the compiled engine is not built: bin/twin")
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.name)
+def test_input(path):
+    from fuzz_engines import run  # noqa: PLC0415 - needs the compiled engine
+
+    run(path.read_bytes())
