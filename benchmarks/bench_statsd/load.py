@@ -100,14 +100,15 @@ class Sink:
 class Queue:
     """What was seen of a receive queue."""
 
-    longest_ms: float
+    longest_ms: list[float]
+    """Of each window: the longest time in which nothing was taken from it while something waited."""
     most_bytes: int
     drops: int
 
 
-def watch_queue(port: int, seconds: float, load: Load) -> tuple[Queue, Sent]:
-    """Send a load, and watch the receive queue for so long."""
-    command = [str(QUEUE), str(port), f"{seconds}"]
+def watch_queue(port: int, seconds: float, window: float, load: Load) -> tuple[Queue, Sent]:
+    """Send a load, and watch the receive queue for so long, in windows of so many seconds."""
+    command = [str(QUEUE), str(port), f"{seconds}", f"{window}"]
     watcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from statistics import median
 
 from bench_statsd.load import FILLED, SINGLE, Load, watch_queue
 from bench_statsd.peers import Server
@@ -11,6 +12,7 @@ from bench_statsd.running import Running, Trial, running
 LOST = 0.001
 # A generator that stays this far below the rate it was asked for is what limits the rate.
 _REACHED = 0.93
+_WATCHED_FLUSHES = 3
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,11 @@ class Highest:
 
 @dataclass(frozen=True)
 class Stall:
-    """How long the receive queue stayed non-empty, what the kernel dropped then, and what it dropped at a high rate."""
+    """How long nothing was received during flushes, what the kernel dropped then, and at a high rate."""
 
     longest_ms: float
+    """The median of the longest in each interval."""
+    worst_ms: float
     drops: int
     flush_drops: int
     flush_datagrams: int
@@ -188,18 +192,19 @@ def measure_resident(results: Results, scale: Scale, server: Server) -> None:
 
 
 def measure_stall(results: Results, scale: Scale, server: Server) -> None:
-    """Watch the receive queue over two flushes of many buckets, then over one at a high rate."""
+    """Watch the receive queue over some flushes of many buckets, then over one at a high rate."""
     with running(server, scale.interval, scale.many) as run:
         run.touch(scale.many)
-        seconds = 2.0 * scale.interval + 1
+        seconds = _WATCHED_FLUSHES * scale.interval + 0.5
         # 300 bytes are 7 or 8 metrics: 2,000 datagrams a second touch each of 100,000 buckets in 10 seconds.
         slow = Load(2000 * 7.2, seconds - 0.5, scale.many, 300)
-        calm, _ = watch_queue(run.port, seconds, slow)
+        calm, _ = watch_queue(run.port, seconds, scale.interval, slow)
         time.sleep(0.5)
         seconds = scale.interval + 1.0
         busy = Load(scale.flush_rate, seconds - 0.5, scale.many, FILLED)
-        storm, sent = watch_queue(run.port, seconds, busy)
-        found = Stall(calm.longest_ms, calm.drops, storm.drops, sent.datagrams, run.resident_mib())
+        storm, sent = watch_queue(run.port, seconds, seconds, busy)
+        longest = median(calm.longest_ms), max(calm.longest_ms)
+        found = Stall(*longest, calm.drops, storm.drops, sent.datagrams, run.resident_mib())
         results.stall[server.name].append(found)
 
 

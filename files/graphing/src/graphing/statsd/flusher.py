@@ -7,7 +7,7 @@ from graphing.statsd.health import Counted, Levels, health, resident_bytes
 from graphing.statsd.render import Flush, Form, lines
 from graphing.statsd.sender import Sender
 
-_BUCKETS_PER_TURN = 500
+_BUCKETS_PER_TURN = 200
 
 
 class Flusher:

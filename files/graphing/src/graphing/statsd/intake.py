@@ -50,6 +50,18 @@ class Intake:
 
     def receive(self, seconds: float) -> None:
         """Take in what comes for `seconds`, at least what has come already."""
+        self._receive_datagrams(seconds)
+        for lines, _ in self._streams.turn():
+            self.add(lines)
+        self.count()
+        now = time.monotonic()
+        due = now >= self._next_cut and (self._receiver.used or self.engine.uncut)
+        if due or self._receiver.used >= CUT_AT or self.engine.uncut >= _UNCUT:
+            # What has queued meanwhile must not wait for the cut too.
+            self._receive_datagrams(0.0)
+            self.cut()
+
+    def _receive_datagrams(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while True:
             start = self._receiver.used
@@ -59,13 +71,6 @@ class Intake:
                 self.cut()
             if not full or time.monotonic() >= end:
                 break
-        for lines, _ in self._streams.turn():
-            self.add(lines)
-        self.count()
-        now = time.monotonic()
-        due = now >= self._next_cut and (self._receiver.used or self.engine.uncut)
-        if due or self._receiver.used >= CUT_AT or self.engine.uncut >= _UNCUT:
-            self.cut()
 
     def add(self, lines: bytes) -> None:
         """Take in lines that no socket of ours gave."""

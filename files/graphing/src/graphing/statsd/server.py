@@ -7,6 +7,7 @@ flush is cut into slices with receptions in between, so that many buckets don't 
 import logging
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
@@ -32,6 +33,7 @@ from graphing.systemd import notify, watchdog_period
 
 _TURN = 0.1
 """Seconds of reception between two looks at everything else; a clock that was set is noticed within this time."""
+_SWITCH_SECONDS = 0.0005
 _DRAIN_SECONDS = 5.0
 _LINES_PER_PUT = 5_000
 
@@ -48,6 +50,8 @@ _log = logging.getLogger(__name__)
 def main(settings: Settings, config: Path) -> int:
     """Run until SIGTERM or SIGINT, reading `config` again at SIGHUP; return the exit code."""
     return_memory()
+    # The sender's thread must not hold the interpreter for longer than datagrams may wait.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         engine = make_engine(settings.statsd.engine, settings.statsd.rules())
     except ImportError as error:
@@ -161,6 +165,7 @@ class Server:
             # After a suspension several boundaries lie behind: the values belong to the first, and
             # the others had none.
             self._flusher.finish()
+            self._intake.receive(0.0)
             self._end_interval(self._boundary_after(now))
         elif self._interval_end - now > self._seconds:
             # The clock was set back. Waiting for the old boundary could take hours.
