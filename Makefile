@@ -22,6 +22,7 @@ export PROFILE
 
 venv := .venv/.complete
 python := .venv/bin/python
+twin := .cache/twin/.complete
 test_host := photoworld-graphing
 lock := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-config --custom-compile-command 'make lock'
 
@@ -59,9 +60,13 @@ lint: $(venv)
 unit: $(venv) twin
 	$(python) -m pytest -q
 
-# Without a compiler the tests of the compiled engine are left out here; Molecule has them run on the hosts.
-twin: $(venv)
-	@if command -v cc >/dev/null; then bin/twin >/dev/null; else echo 'No C compiler: the compiled engine is not tested here.'; fi
+# Without a compiler or Python's headers the tests of the compiled engine are left out here; Molecule has it run on hosts.
+twin: $(twin)
+
+$(twin): $(wildcard files/graphing/twin/*) bin/twin $(venv)
+	@if command -v cc >/dev/null && [ -e "$$($(python) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ]; \
+	then bin/twin; else echo 'No C compiler or no Python.h: the compiled engine is not tested here.'; mkdir -p $(@D); fi
+	@touch $@
 
 bench-statsd: $(venv) twin
 	$(python) benchmarks/bench-statsd $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))

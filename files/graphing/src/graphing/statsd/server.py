@@ -257,7 +257,6 @@ class Server:
                 self._flusher.finish()
                 self._engine.restore(ended.interval.successor(self._settings.statsd.rules().forget))
             self._engine.restore(legacy.interval)
-            self._engine.take_fed()
             self._engine.feed(legacy.lines)
             intake.counted = _counted(legacy.counted)
             intake.counted.packets += legacy.packets
