@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from dataclasses import dataclass
 
 from bench_statsd.processes import end
@@ -83,11 +82,13 @@ class Sink:
 
     def ask(self) -> Received:
         """Return what it has received so far."""
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101, PT018
+        asked, answered = self._process.stdin, self._process.stdout
+        if asked is None or answered is None:
+            raise TroubleError("the sink has no pipes")
         try:
-            self._process.stdin.write("?\n")
-            self._process.stdin.flush()
-            return Received(**json.loads(self._process.stdout.readline()))
+            asked.write("?\n")
+            asked.flush()
+            return Received(**json.loads(answered.readline()))
         except (OSError, ValueError):
             raise TroubleError("the sink has ended") from None
 
@@ -111,7 +112,10 @@ def watch_queue(port: int, seconds: float, window: float, load: Load) -> tuple[Q
     command = [str(QUEUE), str(port), f"{seconds}", f"{window}"]
     watcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        time.sleep(0.05)
+        if watcher.stdout is None:
+            raise TroubleError("the watcher has no pipe")
+        # Its first line says that it looks.
+        watcher.stdout.readline()
         sent = load.send_to(port)
         seen, _ = watcher.communicate(timeout=seconds + 30)
         return Queue(**json.loads(seen)), sent

@@ -1,6 +1,5 @@
 """The measurements: each takes a server and adds what it finds to the results."""
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
@@ -199,7 +198,7 @@ def measure_stall(results: Results, scale: Scale, server: Server) -> None:
         # 300 bytes are 7 or 8 metrics: 2,000 datagrams a second touch each of 100,000 buckets in 10 seconds.
         slow = Load(2000 * 7.2, seconds - 0.5, scale.many, 300)
         calm, _ = watch_queue(run.port, seconds, scale.interval, slow)
-        time.sleep(0.5)
+        run.catches_up()
         seconds = scale.interval + 1.0
         busy = Load(scale.flush_rate, seconds - 0.5, scale.many, FILLED)
         storm, sent = watch_queue(run.port, seconds, seconds, busy)

@@ -2,9 +2,10 @@
  *
  * usage: queue PORT SECONDS WINDOW
  *
- * Looks every fifth of a millisecond, for as long as SECONDS. Prints one JSON object: for each WINDOW seconds the
- * longest time in milliseconds that something waited in the queue and nothing was taken out of it; the most bytes in
- * it; and how many datagrams the kernel dropped. A queue that has shrunk since the last look was read from.
+ * Looks every fifth of a millisecond, for as long as SECONDS. Prints a line when it begins, then one JSON object: for
+ * each WINDOW seconds the longest time in milliseconds that something waited in the queue and nothing was taken out of
+ * it; the most bytes in it; and how many datagrams the kernel dropped. A queue that has shrunk since the last look was
+ * read from. Where this program was kept from looking for more than two milliseconds, that time does not count.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
     double start = now(), time = start, filled = -1, longest = 0;
     long most = 0;
     int windows = 1;
+    puts("watching");
+    fflush(stdout);
     printf("{\"longest_ms\": [");
     while (time - start < seconds) {
         sleep_seconds(INTERVAL);

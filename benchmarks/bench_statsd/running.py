@@ -66,7 +66,7 @@ class Running:
         drops, cpu, start = look_at(self.port).drops, self._cpu_seconds(), time.monotonic()
         sum_before = self._received_sum()
         sent = load.send_to(self.port)
-        caught_up = self._catches_up()
+        caught_up = self.catches_up()
         if self._sink is None:
             # Nothing tells when it has flushed: count the time that it takes the others.
             time.sleep(max(0.0, start + max(self._interval, load.seconds) + _QUIET - time.monotonic()))
@@ -88,7 +88,7 @@ class Running:
     def _received_sum(self) -> float:
         return self._sink.ask().sum if self._sink else 0.0
 
-    def _catches_up(self) -> bool:
+    def catches_up(self) -> bool:
         """Whether it empties its receive queue within half a second after the load's end."""
         for _ in range(50):
             if look_at(self.port).queued == 0:
@@ -99,6 +99,7 @@ class Running:
     def _after(self, sent: Sent) -> None:
         """Wait until all that was sent has been flushed, or a flush has passed that did not have it all."""
         if self._sink is None:
+            # Nothing tells when it has flushed.
             time.sleep(_SLACK)
             return
         self._expected += sent.counted
@@ -153,7 +154,6 @@ def _wait_for_socket(process: "subprocess.Popen[str]", place: Place) -> None:
             said = (place.folder / "output").read_text(errors="replace").strip().splitlines()
             raise TroubleError(f"it did not start: {said[-1] if said else 'it said nothing'}")
         time.sleep(0.05)
-    time.sleep(0.3)
 
 
 def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

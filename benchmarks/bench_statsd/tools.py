@@ -52,7 +52,7 @@ def call(
 
 def tmpfs_folder() -> AbstractContextManager[str]:
     """Return a new folder in memory, gone at the end; on disk where there is no tmpfs."""
-    memory = next((place for place in ("/dev/shm", "/run") if _is_tmpfs(place)), None)  # noqa: S108
+    memory = next((place for place in ("/dev/shm", "/run") if _is_tmpfs(place)), None)  # noqa: S108 - mkdtemp in it
     return tempfile.TemporaryDirectory(prefix="bench-statsd-", dir=memory or CACHE)
 
 

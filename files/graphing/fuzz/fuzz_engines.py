@@ -23,11 +23,11 @@ from support import TWIN  # noqa: E402 - tests/ is found only now
 
 sys.path.insert(0, str(TWIN))
 
-import test_engines  # noqa: E402
+import test_engines  # noqa: E402 - src/ is found only now
 
-from graphing.line import BadName, clean_name, is_legal_name, is_legal_series  # noqa: E402
-from graphing.statsd import datagram_log, partial, succession  # noqa: E402
-from graphing.statsd.protocol import Kind, Metric, decode, parse  # noqa: E402
+from graphing.line import BadName, clean_name, is_legal_name, is_legal_series  # noqa: E402 - src/ is found only now
+from graphing.statsd import datagram_log, partial, succession  # noqa: E402 - src/ is found only now
+from graphing.statsd.protocol import Kind, Metric, decode, parse  # noqa: E402 - src/ is found only now
 
 SEPARATOR = b"\x1e"
 _KINDS = list(Kind)

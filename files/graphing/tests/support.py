@@ -1,6 +1,8 @@
 """A carbon that remembers, and the real daemon as a process."""
 
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -151,6 +153,15 @@ def toml(value):
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
     return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def free_port():
+    """Return a port that no connection takes by chance: below those that Linux gives to clients."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def udp_socket():

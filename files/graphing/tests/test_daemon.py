@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from support import Carbon, Daemon, send, udp_socket, wait_for
+from support import Carbon, Daemon, free_port, send, udp_socket, wait_for
 
 
 @pytest.fixture
@@ -247,9 +247,7 @@ def test_carbon_gone_and_back_misses_nothing(inbox, start):
 
 
 def test_what_carbon_did_not_take_is_sent_by_the_next_process(inbox, start, tmp_path):
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     daemon = start(port, inbox)
     send(inbox, b"c:5|c")
 
@@ -400,9 +398,7 @@ def test_a_flood_of_new_names_is_bounded_and_known_ones_go_on(carbon, inbox, sta
 
 
 def test_the_console_answers(carbon, inbox, start):
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     daemon = start(carbon.port, inbox, tables={"console": {"port": port}}, interval=3600)
     wait_for(lambda: "aggregating" in daemon.text(), "the start")
     send(inbox, b"a.b:3|c\na.c:1|c\ng:5|g")

@@ -1,9 +1,7 @@
 """Sending to carbon: on disk first, in order of urgency, again when in doubt; what had to go is counted."""
 
-import contextlib
 import errno
 import os
-import random
 import socket
 import threading
 import time
@@ -11,7 +9,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Carbon, wait_for
+from support import Carbon, free_port, wait_for
 
 from graphing import journal
 from graphing.journal import InUse, Position, Span
@@ -21,15 +19,6 @@ from graphing.statsd.settings import Carbon as Settings
 
 NOW = int(time.time())
 FAST = 100_000_000
-
-
-def free_port():
-    """Return a port that no connection takes by chance: below those that Linux gives to clients."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class Listener(Carbon):

@@ -1,12 +1,10 @@
 """Watching carbon-caches behind a relay: a return is told once, with when it was last alive."""
 
-import contextlib
-import random
 import socket
 import time
 
 import pytest
-from support import Carbon, wait_for
+from support import Carbon, free_port, wait_for
 
 from graphing.statsd import watch as module
 from graphing.statsd.watch import Dialing, Watch, ended
@@ -27,15 +25,6 @@ def turn_until(watch, condition, what):
 
 def connected(carbon):
     return lambda: carbon._clients
-
-
-def free_port():
-    """Return a port that no connection takes by chance: below those that Linux gives to clients."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def listener():

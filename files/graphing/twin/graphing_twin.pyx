@@ -876,23 +876,19 @@ cdef class Table:
             entry.touched = self.interval
             if entry.kind != GAUGE or stale:
                 entry.now = 0.0
-            if entry.kind != GAUGE:
-                if entry.kind == TIMER:
-                    data = data_of(entry)
-                    swap = data[0]
-                    data[0] = data[1]
-                    data[1] = swap
-                    if data[0] != NULL:
-                        (<Values *>data[0]).n = 0
-                        (<Values *>data[0]).cut = 0
-                elif entry.kind == SET:
-                    data = data_of(entry)
-                    swap = data[0]
-                    data[0] = data[1]
-                    data[1] = swap
-                    if data[0] != NULL:
-                        with gil:
-                            (<set>data[0]).clear()
+            if entry.kind == TIMER or entry.kind == SET:
+                data = data_of(entry)
+                swap = data[0]
+                data[0] = data[1]
+                data[1] = swap
+                if data[0] == NULL:
+                    pass
+                elif entry.kind == TIMER:
+                    (<Values *>data[0]).n = 0
+                    (<Values *>data[0]).cut = 0
+                else:
+                    with gil:
+                        (<set>data[0]).clear()
         if entry.cut != self.cut_number:
             entry.cut = self.cut_number
             if self.dirty_count < self.dirty_capacity:

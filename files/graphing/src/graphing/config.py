@@ -52,8 +52,7 @@ def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] 
     """
     document = _parse(path)
     complaints: list[Complaint] = []
-    # The stubs know no way to say "a dataclass" of a type variable.
-    fields = {field.name: field for field in dataclasses.fields(tables)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(tables)}  # type: ignore[arg-type]  # T has no bound that says dataclass
     complaints += _unknown("", document, fields)
     values = {}
     for name, field in fields.items():

@@ -112,8 +112,7 @@ class _Reader:
         return self._buckets[number]
 
     def _everything(self) -> None:
-        # Written by this user's own daemon and never sent anywhere; the file is its own.
-        fields = marshal.loads(self._sized())  # noqa: S302
+        fields = marshal.loads(self._sized())  # noqa: S302 - from a file that only this daemon's user can write
         if not isinstance(fields, tuple) or not all(isinstance(field, dict) for field in fields):
             raise ValueError("not the fields of an interval")
         self._result.interval = Interval(*fields)

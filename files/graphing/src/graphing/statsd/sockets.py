@@ -201,8 +201,7 @@ def _bind_unix(path: str) -> tuple[socket.socket, _UnixPath]:
     with _opened(socket.AF_UNIX, socket.SOCK_DGRAM, path) as inbox:
         _remove_stale(path, inbox)
         inbox.bind(path)
-        # Whoever may enter the folder may send, as with UDP.
-        os.chmod(path, 0o666)  # noqa: S103
+        os.chmod(path, 0o666)  # noqa: S103 - whoever may enter the folder may send, as with UDP
         found = os.lstat(path)
         return inbox, _UnixPath(path, found.st_dev, found.st_ino)
 

@@ -94,7 +94,7 @@ def _ask(console: socket.socket, pattern: str) -> dict[str, Bucket]:
 
 def _read(answer: object) -> dict[str, Bucket]:
     try:
-        return {_plain(name): _bucket(*values) for name, values in answer.items()}  # type: ignore[attr-defined]
+        return {_plain(name): _bucket(*values) for name, values in answer.items()}  # type: ignore[attr-defined]  # whatever it is, see below
     except (AttributeError, TypeError) as error:
         raise ValueError("its answer makes no sense") from error
 
