@@ -1458,7 +1458,7 @@ cdef class Table:
         return n
 
     cdef void ask_for_senders(self) noexcept nogil:
-        """Let the kernel note who sent each datagram, or not: that is a tenth of the cost of receiving."""
+        """Let the kernel note who sent each datagram, or not: it adds to the cost of receiving."""
         cdef unsigned int i
         self.has_senders = self.wants_senders
         for i in range(self.batch):
