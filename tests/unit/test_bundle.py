@@ -32,13 +32,14 @@ def source(tmp_path):
     return copy
 
 
-def test_it_holds_the_wheel_the_locked_requirements_and_the_installer(source, tmp_path):
+def test_it_holds_the_wheel_the_locked_requirements_the_installer_and_the_c_code(source, tmp_path):
     path, _ = bundle(source, tmp_path / "out")
     with tarfile.open(path) as archive:
         names = archive.getnames()
-    assert names[1:] == ["install.sh", "requirements.txt"]
-    assert names[0].startswith("graphing-")
-    assert names[0].endswith(".whl")
+    (wheel,) = (name for name in names if name.endswith(".whl"))
+    assert wheel.startswith("graphing-")
+    others = {"compile.sh", "graphing_twin.c", "install.sh", "requirements.txt", "with_compiler.sh"}
+    assert set(names) - {wheel} == others
 
 
 def test_the_same_source_gives_the_same_bytes_whenever_it_was_checked_out(source, tmp_path):

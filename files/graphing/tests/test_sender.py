@@ -276,10 +276,10 @@ def delivered_before(start, *flushes):
 
 
 def test_what_a_killed_carbon_had_read_is_sent_again_from_the_right_start(start, quick):
-    old, late, fresh = lines(0, stamp=NOW - 1000), lines(1, stamp=NOW - 500), lines(2)
+    old, late, fresh = lines(0, stamp=NOW - 50_000), lines(1, stamp=NOW - 15_000), lines(2)
     delivered_before(start, old, late)
     carbon = Listener()
-    sender = start(carbon.port, replay_seconds=600)
+    sender = start(carbon.port, replay_seconds=30_000)
     put(sender, fresh)
     wait_for(lambda: carbon.lines == 400 and delivered(sender), "the delivery")
     assert not carbon.has(late)
@@ -294,9 +294,9 @@ def test_what_a_killed_carbon_had_read_is_sent_again_from_the_right_start(start,
 
 
 def test_old_lines_that_were_sent_lately_are_sent_again_too(start, quick):
-    old = lines(0, stamp=NOW - 50_000)
+    old = lines(0, stamp=NOW - 80_000)
     carbon = Listener()
-    sender = start(carbon.port, replay_seconds=600)
+    sender = start(carbon.port, replay_seconds=30_000)
     put(sender, old)
     wait_for(lambda: carbon.lines == 400 and delivered(sender), "the delivery")
     assert sender.take_counts() == (400, 0, 0)
@@ -325,11 +325,11 @@ def test_a_cache_that_returns_behind_a_relay_gets_the_lines_again(start, quick, 
 
 
 def test_after_a_boot_the_last_lines_are_sent_again(start, monkeypatch):
-    old, late = lines(0, stamp=NOW - 1000), lines(1, stamp=NOW - 500)
+    old, late = lines(0, stamp=NOW - 50_000), lines(1, stamp=NOW - 15_000)
     delivered_before(start, old, late)
     monkeypatch.setattr(journal, "_boot_id", lambda: "another")
     carbon = Listener()
-    sender = start(carbon.port, replay_seconds=600)
+    sender = start(carbon.port, replay_seconds=30_000)
     wait_for(lambda: carbon.lines == 400, "the lines")
     assert carbon.order == [line.strip() for line in late]
     assert sender.close(10) == []
