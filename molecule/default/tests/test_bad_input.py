@@ -1,14 +1,7 @@
 """What is wrong is named, with the remedy, before anything changes: the real playbook on the real host."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-COMMAND = ["ansible-playbook", "-i", ROOT / "molecule/default/inventory", ROOT / "playbooks/site.yml"]
+from playbook import ROOT, run_playbook
 
 CASES = {
     "a misspelt variable": (
@@ -48,16 +41,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_refused_before_anything_changes(case):
     given, complaint = CASES[case]
-    run = subprocess.run(
-        [*COMMAND, "--extra-vars", json.dumps(given)],
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = run_playbook("site", ROOT / "molecule/default/inventory", **given)
     # The words, however the lines are broken.
-    said = " ".join(run.stdout.split())
-    assert run.returncode != 0
-    assert complaint in said, run.stdout
-    assert "changed=1" not in said, run.stdout
-    assert "changed=0" in said, run.stdout
+    assert run.status != 0
+    assert complaint in run.words, run.output
+    assert "changed=1" not in run.words, run.output
+    assert "changed=0" in run.words, run.output

@@ -1,0 +1,29 @@
+"""What every scenario's tests need (each links to this file), and the journal of the host when one fails."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from site_under_test import Site
+
+
+@pytest.fixture
+def site(host: Any) -> Site:
+    """The graphing server under test."""
+    return Site(host)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add the journal of the host to the report of a failed test."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's result of a hook wrapper
+    if report.when == "call" and report.failed and "host" in getattr(item, "funcargs", {}):
+        journal = item.funcargs["host"].run("journalctl --no-pager -n 60 -p info -o short-precise")
+        report.sections.append(("journal of the host", journal.stdout))

@@ -1,0 +1,42 @@
+"""Runs a playbook on the controller as a person does, and reads what it prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to: its exit status and all that it printed."""
+
+    status: int
+    output: str
+
+    @property
+    def words(self) -> str:
+        """All that it printed, without line breaks."""
+        return " ".join(self.output.split())
+
+
+def run_playbook(name: str, inventory: Path, *options: str, **variables: Any) -> Run:
+    """Run playbooks/NAME.yml on an inventory, with ansible-playbook's options and extra variables."""
+    command = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *options]
+    if variables:
+        command += ["--extra-vars", json.dumps(variables)]
+    run = subprocess.run(
+        command,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return Run(run.returncode, run.stdout)
