@@ -19,6 +19,12 @@ def site(host: Any) -> Site:
     return Site(host)
 
 
+@pytest.fixture(scope="session")
+def inventory(request: pytest.FixtureRequest) -> Path:
+    """The inventory that the tests were given, for playbooks that a test runs."""
+    return Path(request.config.option.ansible_inventory)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the journal of the host to the report of a failed test."""
