@@ -13,8 +13,11 @@ from support import Carbon, free_port, wait_for
 
 from graphing import journal
 from graphing.journal import InUse, Position, Span
+from graphing.statsd import inbox
 from graphing.statsd import sender as module
-from graphing.statsd.sender import Pace, Plan, Put, Sender, chunks
+from graphing.statsd.inbox import Put, chunks
+from graphing.statsd.plan import Pace, Plan
+from graphing.statsd.sender import Sender
 from graphing.statsd.settings import Carbon as Settings
 
 NOW = int(time.time())
@@ -183,7 +186,7 @@ def test_carbon_away_and_back(start):
 
 @pytest.mark.parametrize("name", ["journal", ""])
 def test_a_connection_that_breaks_in_the_middle_of_a_line_sends_the_chunk_again(start, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 64 * 1024 * 1024)
+    monkeypatch.setattr(inbox, "CHUNK_BYTES", 64 * 1024 * 1024)
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         port = listener.getsockname()[1]
         sender = start(port, journal=str(tmp_path / name) if name else "")
@@ -636,7 +639,7 @@ def test_a_reload_moves_to_another_carbon(start, tmp_path, caplog):
 def test_chunks_hold_the_same_lines(puts, limit):
     made = [Put(b"".join(b"a %d\n" % index for index in range(count)), count, stamp) for count, stamp in puts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK_BYTES", limit)
+        patch.setattr(inbox, "CHUNK_BYTES", limit)
         found = list(chunks(made))
     assert b"".join(chunk.data for chunk in found) == b"".join(put.data for put in made)
     assert all(chunk.data.endswith(b"\n") and len(chunk.data) <= limit for chunk in found)

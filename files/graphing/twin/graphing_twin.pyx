@@ -120,6 +120,21 @@ cdef enum:
     NAME_ROOM = 32
     FDS = 16
     KEPT_CAPACITY = 262144
+    # A cut of so many buckets takes two milliseconds.
+    MOST_DIRTY = 8192
+    # Bytes of records that a flush may leave for the next cut.
+    MOST_PARTIAL = 131072
+
+# How long datagrams may queue before they are received together, in seconds: until there are a few of them,
+cdef double FEW = 4.0
+cdef double LONGEST_NAP = 0.02
+# where many come, for so long at least,
+cdef double GATHER = 0.002
+# but no more than so many of them; and where hardly any come there is nothing to gather.
+cdef double ENOUGH = 512.0
+cdef double SPARSE = 50.0
+# At full speed cuts are no closer than so many seconds, or their files would grow too fast.
+cdef double CUT_PAUSE = 0.05
 
 KIND_CODES = {"counters": COUNTER, "timers": TIMER, "gauges": GAUGE, "sets": SET}
 
@@ -588,6 +603,7 @@ cdef class Table:
     cdef size_t dirty_count
     cdef size_t dirty_capacity
     cdef uint32_t cut_number
+    cdef double last_cut
     cdef uint32_t next_id
     cdef Text partial
 
@@ -1258,6 +1274,7 @@ cdef class Table:
             self.record(self.dirty[i])
         self.dirty_count = 0
         self.cut_number += 1
+        self.last_cut = gt_now()
         result = PyBytes_FromStringAndSize(self.partial.p, self.partial.n)
         self.partial.n = 0
         if self.partial.capacity > KEPT_CAPACITY:
@@ -1268,8 +1285,16 @@ cdef class Table:
 
     @property
     def uncut(self):
-        """How many bytes of records wait for a cut."""
-        return self.partial.n
+        """Whether there is anything to cut that is not in the log."""
+        return self.partial.n > 0
+
+    @property
+    def wants_cut(self):
+        """Whether a cut now keeps the next one short."""
+        return self.must_cut(gt_now())
+
+    cdef inline bint must_cut(self, double now) noexcept nogil:
+        return self.partial.n >= MOST_PARTIAL or (self.dirty_count >= MOST_DIRTY and now - self.last_cut >= CUT_PAUSE)
 
     # Flushing
 
@@ -1494,19 +1519,20 @@ cdef class Table:
                             break
                         n = self.receive_batch(polls[i].fd)
                         got += n
-                        if n < self.batch or gt_now() >= end:
+                        now = gt_now()
+                        if n < self.batch or now >= end or self.must_cut(now):
                             break
                     if full:
                         break
                 now = gt_now()
-                if full or now >= end:
+                if full or now >= end or self.must_cut(now):
                     break
                 if got == 0:
                     ready = poll(polls, count, <int>((end - now) * 1000) + 1)
                     if ready <= 0:
                         break
                     self.last_drain = now
-                    nap = 0.005
+                    nap = GATHER if self.rate > SPARSE else 0.0
                 else:
                     nap = self.nap(got, now)
                 if nap > end - now:
@@ -1516,14 +1542,19 @@ cdef class Table:
         return full
 
     cdef double nap(self, uint64_t got, double now) noexcept nogil:
-        """How long to let datagrams queue: a few hundred of them, but no longer than anyone would notice."""
+        """How long to let datagrams queue: a few hundred of them, but no longer than anyone would notice.
+
+        Where they come singly there is nothing to gather: each is waited for.
+        """
         cdef double elapsed = now - self.last_drain
         self.last_drain = now
         if elapsed > 1e-6:
             self.rate += 0.3 * (got / elapsed - self.rate)
-        if self.rate > 2000.0:
-            return min(0.005, max(0.0005, 512.0 / self.rate))
-        return min(0.02, 10.0 / max(self.rate, 1.0))
+        if self.rate <= SPARSE:
+            return 0.0
+        if self.rate <= FEW / GATHER:
+            return min(LONGEST_NAP, FEW / self.rate)
+        return min(GATHER, max(0.0005, ENOUGH / self.rate))
 
     def add(self, const uint8_t[::1] lines):
         """Log and feed lines that came another way; False when the log has no room: cut and begin it anew."""

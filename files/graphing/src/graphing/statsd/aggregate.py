@@ -341,9 +341,14 @@ class Engine:
         return b"M" + len(content).to_bytes(4, "little") + content
 
     @property
-    def uncut(self) -> int:
-        """How many bytes of records wait for a cut: none, they are made by it."""
-        return 0
+    def uncut(self) -> bool:
+        """Whether there is anything to cut that is not in the log: never, a cut makes it all anew."""
+        return False
+
+    @property
+    def wants_cut(self) -> bool:
+        """Whether a cut now keeps the next one short: it would not."""
+        return False
 
     def __len__(self) -> int:
         return len(self.now)

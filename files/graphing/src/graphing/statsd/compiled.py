@@ -194,9 +194,14 @@ class CompiledEngine:
         return records
 
     @property
-    def uncut(self) -> int:
-        """How many bytes of records wait for a cut: a flush makes some."""
-        return int(self._table.uncut)
+    def uncut(self) -> bool:
+        """Whether there is anything to cut that is not in the log: a flush makes some."""
+        return bool(self._table.uncut)
+
+    @property
+    def wants_cut(self) -> bool:
+        """Whether a cut now keeps the next one short."""
+        return bool(self._table.wants_cut)
 
     def begin_flush(self, form: Form) -> Flush:
         """End the interval in progress, after a `cut`; return what writes its lines."""

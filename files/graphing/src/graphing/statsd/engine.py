@@ -37,8 +37,12 @@ class AnyEngine(Protocol):
         """Return records of `partial`."""
 
     @property
-    def uncut(self) -> int:
-        """How many bytes of records wait for a cut."""
+    def uncut(self) -> bool:
+        """Whether there is anything to cut that is not in the log."""
+
+    @property
+    def wants_cut(self) -> bool:
+        """Whether a cut now keeps the next one short."""
 
     def begin_flush(self, form: Form) -> Flush:
         """End the interval in progress, after a cut."""

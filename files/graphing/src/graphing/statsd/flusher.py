@@ -30,6 +30,11 @@ class Flusher:
         """Whether a flush is in progress."""
         return self._flush is not None
 
+    @property
+    def running(self) -> float:
+        """Seconds since the last flush began."""
+        return time.monotonic() - self._began
+
     def begin(self, flush: Flush, form: Form, counted: Counted) -> None:
         """Start a flush; `counted` are the own counts of its interval."""
         self._flush, self._form = flush, form

@@ -16,8 +16,6 @@ from graphing.statsd.sockets import Sockets, kernel_drops
 from graphing.statsd.streams import Streams
 
 _CUT_SECONDS = 1.0
-_UNCUT = 512 * 1024
-"""Bytes of records that wait at most."""
 _SHOWN = 200
 """Characters of a bad line in the log."""
 
@@ -56,7 +54,7 @@ class Intake:
         self.count()
         now = time.monotonic()
         due = now >= self._next_cut and (self._receiver.used or self.engine.uncut)
-        if due or self._receiver.used >= CUT_AT or self.engine.uncut >= _UNCUT:
+        if due or self._receiver.used >= CUT_AT or self.engine.wants_cut:
             # What has queued meanwhile must not wait for the cut too.
             self._receive_datagrams(0.0)
             self.cut()

@@ -11,7 +11,6 @@ two latter at a bounded rate. `Plan` decides that, and knows positions only; `Se
 
 import contextlib
 import fcntl
-import itertools
 import logging
 import math
 import os
@@ -22,21 +21,19 @@ import termios
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from graphing.journal import InUse, Journal, Mark, Position, Span, Spool, merged, without
+from graphing.journal import InUse, Journal, Mark, Position, Span, Spool
 from graphing.log import RateLimitedLog
+from graphing.statsd.inbox import Inbox, Put, batches
+from graphing.statsd.plan import Pace, Plan
 from graphing.statsd.settings import Carbon
 from graphing.statsd.watch import Dialing, Watch, ended
 
 QUEUE_LINES = 1_000_000
 """How many lines may wait in memory, where there is no journal or while its disk is full."""
-
-_CHUNK_BYTES = 256 * 1024
-"""Most bytes of a record, which is what is read, and sent, at once."""
 
 _SYNC_BYTES = 32 * 1024 * 1024
 """Records beyond this are synced before their flush is complete, so that they need no memory."""
@@ -48,9 +45,6 @@ _CHECK_SECONDS = 0.5
 """How often an idle connection is looked at."""
 
 _DISK_RETRY_SECONDS = 1.0
-_HISTORY_SECONDS = 10
-"""Precision with which it is remembered when something was sent."""
-
 _SEGMENTS = 16
 """How many segments a full journal has: with each of them, a sixteenth of it goes."""
 
@@ -67,147 +61,6 @@ _NOT_SENT_BYTES = 128 * 1024
 """What the kernel may hold back of a connection: a fresh line waits behind that much."""
 
 _log = logging.getLogger(__name__)
-
-
-class Put(NamedTuple):
-    """What `Sender.put` got: whole lines, how many, and the flush's time in seconds since 1970."""
-
-    data: bytes
-    lines: int
-    stamp: int
-
-
-class Pace:
-    """Allows at most `rate` lines a second after the first chunk: each is followed by the wait that it is worth."""
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._free_at = -float("inf")
-
-    def wait(self, now: float) -> float:
-        """Return for how many seconds nothing may be sent."""
-        return max(0.0, self._free_at - now)
-
-    def spend(self, lines: int, now: float) -> None:
-        """Note that `lines` were sent, after the wait."""
-        self._free_at = now + lines / self._rate
-
-
-class _Flight(NamedTuple):
-    """Lines that were handed to the kernel: which, when, and all bytes of the connection up to their end."""
-
-    span: Span
-    again: bool
-    when: float
-    total: int
-
-
-class Next(NamedTuple):
-    """What to send: from where to where; whether it is fresh, or was delivered before."""
-
-    span: Span
-    fresh: bool
-    again: bool
-
-
-class Plan:
-    """Which lines are to be sent, which are under way, and which were sent when. No bytes, no clock, no thread."""
-
-    def __init__(self, end: Position, waiting: Span, again: Span, history_seconds: float) -> None:
-        """Begin with what an earlier process left; remember for `history_seconds` what is sent."""
-        self.end = end
-        """Of the last complete flush."""
-        self.history_seconds = history_seconds
-        self._fresh: list[Span] = []
-        self._waiting = merged([waiting])
-        self._again = without([again], [waiting])
-        self._flying: deque[_Flight] = deque()
-        self._history: dict[int, list[Span]] = {}
-
-    def lines(self) -> int:
-        """Return how many lines wait that are neither delivered nor under way."""
-        return sum(span.lines for span in self._undelivered())
-
-    def commit(self, end: Position, *, connected: bool) -> None:
-        """Note that the flush up to `end` is complete; only the newest is fresh for a carbon that is away."""
-        if not connected:
-            self._waiting = merged(self._undelivered())
-            self._fresh = []
-        self._fresh = merged([*self._fresh, Span(self.end, end)])
-        self.end = end
-
-    def next(self) -> Next | None:
-        """Return what to send from its start: any part of it."""
-        for spans in (self._fresh, self._waiting, self._again):
-            if spans:
-                return Next(spans[0], fresh=spans is self._fresh, again=spans is self._again)
-        return None
-
-    def has_fresh(self) -> bool:
-        """Tell whether there is anything that must not wait."""
-        return bool(self._fresh)
-
-    def sent(self, span: Span, *, again: bool, total: int, now: float, wall: float) -> int:
-        """Note what was handed to the kernel; return how many of its lines had been waiting.
-
-        `total` is the bytes of the connection so far, `now` a monotonic clock, `wall` the clock on the wall.
-        """
-        self._flying.append(_Flight(span, again, now, total))
-        bucket = int(wall // _HISTORY_SECONDS)
-        self._history[bucket] = merged([*self._history.get(bucket, ()), span])
-        for old in [key for key in self._history if (key + 1) * _HISTORY_SECONDS < wall - self.history_seconds]:
-            del self._history[old]
-        return self.remove(span)
-
-    def confirm(self, acknowledged: int, until: float) -> bool:
-        """Count as delivered what was sent before `until` and lies in the `acknowledged` bytes; tell if any was."""
-        before = len(self._flying)
-        while self._flying and self._flying[0].when <= until and self._flying[0].total <= acknowledged:
-            self._flying.popleft()
-        return len(self._flying) < before
-
-    def broken(self) -> int:
-        """Let what was under way wait again; return how many lines of it count as undelivered."""
-        before = self.lines()
-        back = [flight.span for flight in self._flying if not flight.again]
-        self._waiting = without([*self._waiting, *back], self._fresh)
-        self._again = without([*self._again, *(flight.span for flight in self._flying)], self._undelivered())
-        self._flying.clear()
-        return self.lines() - before
-
-    def send_again(self, since: float, position: Position) -> None:
-        """Let wait once more what was sent after `since` (seconds since 1970), and all from `position` on."""
-        sent = [spans for bucket, spans in self._history.items() if (bucket + 1) * _HISTORY_SECONDS > since]
-        spans = [Span(position, self.end), *itertools.chain.from_iterable(sent)]
-        self._again = without([*self._again, *spans], self._undelivered())
-
-    def remove(self, span: Span) -> int:
-        """Forget a span that need not wait, or can't be read, any more; return how many of its lines waited."""
-        before = self.lines()
-        self._fresh, self._waiting, self._again = (
-            without(spans, [span]) for spans in (self._fresh, self._waiting, self._again)
-        )
-        return before - self.lines()
-
-    def waits_from(self) -> Position:
-        """Return up to where nothing waits."""
-        return min((span.start for span in self._undelivered()), default=self.end)
-
-    def delivered(self) -> Position:
-        """Return up to where everything is delivered."""
-        return min([self.waits_from(), *(flight.span.start for flight in self._flying if not flight.again)])
-
-    def doubtful(self) -> Position:
-        """Return up to where nothing of the delivered has to be sent again."""
-        again = [*self._again, *(flight.span for flight in self._flying if flight.again)]
-        return min([self.delivered(), *(span.start for span in again)])
-
-    def needed(self) -> list[Span]:
-        """Return what is not delivered of the complete flushes, as few spans."""
-        return merged([*self._undelivered(), *(flight.span for flight in self._flying if not flight.again)])
-
-    def _undelivered(self) -> list[Span]:
-        return [*self._waiting, *self._fresh]
 
 
 class _Commit(NamedTuple):
@@ -228,10 +81,9 @@ class Sender:
         self._complain = RateLimitedLog(_log, logging.WARNING, 1.0)
         self._complain_disk = RateLimitedLog(_log, logging.ERROR, 60.0)
         journal = _opened(carbon)
-        # Guarded by _lock: what was put (None is a commit), the plan, and the counts.
+        # Guarded by _lock: what was put, the plan, and the counts.
         self._lock = threading.Lock()
-        self._inbox: deque[Put | None] = deque()
-        self._inbox_lines = self._inbox_bytes = 0
+        self._inbox = Inbox(queue_lines)
         self._spool = Spool(journal)
         self._plan = _planned(self._spool, carbon.replay_seconds)
         self._sent = self._dropped = self._replayed = self._durable = 0
@@ -280,19 +132,17 @@ class Sender:
         """
         if not count:
             return
+        put = Put(lines, count, stamp)
         with self._lock:
-            self._inbox.append(Put(lines, count, stamp))
-            self._inbox_lines += count
-            self._inbox_bytes += len(lines)
-            self._bound_inbox()
-            full = self._inbox_bytes >= _CHUNK_BYTES > self._inbox_bytes - len(lines)
+            self._dropped += self._inbox.put(put)
+            full = self._inbox.is_filled_by(put)
         if full:
             os.eventfd_write(self._wake, 1)
 
     def commit(self) -> None:
         """Note that the flush is complete: it is synced and then sent. Never waits, does no I/O."""
         with self._lock:
-            self._inbox.append(None)
+            self._inbox.complete()
         os.eventfd_write(self._wake, 1)
 
     def durable(self) -> int:
@@ -307,7 +157,7 @@ class Sender:
         """Return how many lines were put and neither sent nor dropped."""
         with self._lock:
             uncommitted = self._spool.end.lines - self._plan.end.lines
-            return self._inbox_lines + uncommitted + self._plan.lines()
+            return self._inbox.lines + uncommitted + self._plan.lines()
 
     def take_counts(self) -> tuple[int, int, int]:
         """Return how many lines were sent, dropped, and sent again after delivery, since the last call.
@@ -329,7 +179,7 @@ class Sender:
         """Return every line that carbon may not have and that is not safely on disk, oldest first."""
         with self._lock:
             chunks = [record.payload for record in self._spool.in_memory()]
-            chunks += [put.data for put in self._inbox if put]
+            chunks += self._inbox.pieces()
         return [line for chunk in chunks for line in chunk.decode("ascii").splitlines(keepends=True)]
 
     def reconfigure(self, carbon: Carbon) -> None:
@@ -344,7 +194,7 @@ class Sender:
         Returns the lines that carbon may not have and that are not on disk. The journal is closed.
         """
         with self._lock:
-            self._inbox.append(None)
+            self._inbox.complete()
             self._deadline = time.monotonic() + seconds
         if self._thread.ident is None:
             self._end()
@@ -353,14 +203,6 @@ class Sender:
             # What follows the deadline takes a moment only, if the disk answers.
             self._thread.join(seconds + 1)
         return self.unconfirmed()
-
-    def _bound_inbox(self) -> None:
-        while self._inbox_lines > self._queue_lines:
-            oldest = next(put for put in self._inbox if put)
-            self._inbox.remove(oldest)
-            self._inbox_lines -= oldest.lines
-            self._inbox_bytes -= len(oldest.data)
-            self._dropped += oldest.lines
 
     # The thread
 
@@ -446,19 +288,20 @@ class Sender:
     # Storing
 
     def _take(self) -> None:
-        """Move what was put to the spool."""
+        """Move what was put to the spool. Whoever puts more meanwhile doesn't wait for the joining."""
         with self._lock:
-            while self._inbox:
-                group: list[Put] = []
-                while self._inbox and (put := self._inbox.popleft()):
-                    group.append(put)
-                    self._inbox_lines -= put.lines
-                    self._inbox_bytes -= len(put.data)
-                for chunk in chunks(group):
+            taken = self._inbox.take()
+        if not taken:
+            return
+        found = list(batches(taken))
+        with self._lock:
+            for batch in found:
+                for chunk in batch.chunks:
                     self._spool.add(*chunk)
                     self._stamp = chunk.stamp
-                if put is None:
+                if batch.complete:
                     self._committing.append(_Commit(self._spool.end, self._stamp))
+            self._inbox.forget()
 
     def _store(self) -> None:
         """Bring the spool to disk, and release for sending what may be sent."""
@@ -692,39 +535,6 @@ class _Chunk:
     span: Span
     again: bool
     rest: memoryview
-
-
-def chunks(puts: Iterable[Put]) -> Iterator[Put]:
-    """Return the same lines, of one stamp each, in as few pieces as there can be of at most 256 KiB."""
-    for stamp, group in itertools.groupby(puts, lambda put: put.stamp):
-        parts: list[Put] = []
-        size = 0
-        for put in itertools.chain.from_iterable(map(_cut, group)):
-            if parts and size + len(put.data) > _CHUNK_BYTES:
-                yield _joined(parts, stamp)
-                parts, size = [], 0
-            parts.append(put)
-            size += len(put.data)
-        yield _joined(parts, stamp)
-
-
-def _joined(parts: list[Put], stamp: int) -> Put:
-    return Put(b"".join(part.data for part in parts), sum(part.lines for part in parts), stamp)
-
-
-def _cut(put: Put) -> Iterator[Put]:
-    """Cut what is too large, between lines."""
-    data = put.data
-    if len(data) <= _CHUNK_BYTES:
-        yield put
-        return
-    start = 0
-    while start < len(data):
-        # No line is as long as a chunk.
-        end = len(data) if len(data) - start <= _CHUNK_BYTES else data.rindex(b"\n", start, start + _CHUNK_BYTES) + 1
-        part = data[start:end]
-        yield Put(part, part.count(b"\n"), put.stamp)
-        start = end
 
 
 def _opened(carbon: Carbon) -> Journal | None:

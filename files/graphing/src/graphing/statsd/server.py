@@ -33,6 +33,10 @@ from graphing.systemd import notify, watchdog_period
 
 _TURN = 0.1
 """Seconds of reception between two looks at everything else; a clock that was set is noticed within this time."""
+_FLUSH_PAUSE = 0.0005
+"""Seconds of rest after each slice of a flush, so that the kernel doesn't take the processor away for longer,"""
+_FLUSH_SHARE = 0.25
+"""unless the flush takes more than this share of its interval."""
 _SWITCH_SECONDS = 0.0005
 _DRAIN_SECONDS = 5.0
 _LINES_PER_PUT = 5_000
@@ -154,7 +158,7 @@ class Server:
 
     def _turn_seconds(self) -> float:
         if self._flusher.busy:
-            return 0.0
+            return _FLUSH_PAUSE if self._flusher.running < self._seconds * _FLUSH_SHARE else 0.0
         longest = min(_TURN, self._watchdog or _TURN)
         return max(0.0, min(longest, self._interval_end - time.time()))
 
