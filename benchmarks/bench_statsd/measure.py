@@ -126,6 +126,8 @@ class Results:
     stall: dict[str, list[Stall]] = field(default_factory=lambda: defaultdict(list))
     curve_rates: dict[tuple[str, float], Trial] = field(default_factory=dict)
     curve_buckets: dict[tuple[str, int], Trial] = field(default_factory=dict)
+    idle: dict[tuple[str, int], float] = field(default_factory=dict)
+    """CPU seconds of an interval in which nothing comes, by the number of known buckets."""
     # Rates that a server was found unable to bear, halved.
     lowered: dict[tuple[str, Shape], float] = field(default_factory=dict)
 
@@ -211,9 +213,11 @@ def measure_curve(results: Results, scale: Scale, server: Server) -> None:
     """Measure the cost of a metric at several rates, then with a growing number of buckets."""
     with running(server, scale.interval, max(scale.curve_buckets)) as run:
         run.touch(scale.few)
+        results.idle[server.name, scale.few] = run.idle()
         for rate in scale.curve_rates:
             results.curve_rates[server.name, rate] = run.trial(Load(rate, scale.load_seconds, scale.few))
         for buckets in scale.curve_buckets:
             run.touch(buckets)
+            results.idle[server.name, buckets] = run.idle()
             load = Load(scale.filled_rate, scale.load_seconds, buckets)
             results.curve_buckets[server.name, buckets] = run.trial(load)

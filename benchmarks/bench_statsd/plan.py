@@ -64,7 +64,7 @@ def plan(results: Results, scale: Scale, servers: Sequence[Server], parts: Seque
                 measure = partial(measure_curve, results, scale, server)
                 trials = len(scale.curve_rates) + 2 * len(scale.curve_buckets)
                 # The flush of a million buckets takes long.
-                seconds = _START + trials * one + max(scale.curve_buckets) / 25_000
+                seconds = _START + (trials + 1 + len(scale.curve_buckets)) * one + max(scale.curve_buckets) / 25_000
                 steps.append(Step("curve", "cost by rate and by buckets", server, seconds, measure))
     return steps
 

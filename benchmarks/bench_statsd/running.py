@@ -38,8 +38,12 @@ class Trial:
     @property
     def cost(self) -> float:
         """Return CPU seconds per million metrics that were received; infinite if none was."""
+        return self.cost_beyond(0.0)
+
+    def cost_beyond(self, idle: float) -> float:
+        """Return the same without the CPU seconds that the server would have taken with nothing to do."""
         received = self.metrics * (1 - self.loss)
-        return self.cpu_seconds / received * 1e6 if received > 0 else float("inf")
+        return max(0.0, self.cpu_seconds - idle) / received * 1e6 if received > 0 else float("inf")
 
 
 class Running:
@@ -75,6 +79,12 @@ class Running:
             self._after(sent)
             loss = max(0.0, 1 - (self._received_sum() - sum_before) / sent.counted) if sent.counted else 0.0
         return Trial(load.rate, sent.metrics / sent.seconds, loss, self._cpu_seconds() - cpu, sent.metrics, caught_up)
+
+    def idle(self) -> float:
+        """Return the CPU seconds of an interval in which nothing comes, with its flush. Call it after a flush."""
+        before = self._cpu_seconds()
+        time.sleep(self._interval)
+        return self._cpu_seconds() - before
 
     def resident_mib(self) -> float:
         """Return its memory."""
