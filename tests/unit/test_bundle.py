@@ -32,8 +32,14 @@ def source(tmp_path):
     return copy
 
 
-def test_it_holds_the_wheel_the_locked_requirements_the_installer_and_the_c_code(source, tmp_path):
-    path, _ = bundle(source, tmp_path / "out")
+@pytest.fixture(scope="module")
+def outdir(tmp_path_factory):
+    """Where the C code that was made once is found again."""
+    return tmp_path_factory.mktemp("bundles")
+
+
+def test_it_holds_the_wheel_the_locked_requirements_the_installer_and_the_c_code(source, outdir):
+    path, _ = bundle(source, outdir)
     with tarfile.open(path) as archive:
         names = archive.getnames()
     (wheel,) = (name for name in names if name.endswith(".whl"))
@@ -42,17 +48,20 @@ def test_it_holds_the_wheel_the_locked_requirements_the_installer_and_the_c_code
     assert set(names) - {wheel} == others
 
 
-def test_the_same_source_gives_the_same_bytes_whenever_it_was_checked_out(source, tmp_path):
-    _, first = bundle(source, tmp_path / "one")
+def test_the_same_source_gives_the_same_bytes_whenever_it_was_checked_out(source, outdir, tmp_path):
+    one, first = bundle(source, outdir)
     for file in source.rglob("*"):
         os.utime(file, (1_000_000_000, 1_000_000_000))
-    _, second = bundle(source, tmp_path / "two")
+    two, second = bundle(source, tmp_path / "another")
     assert first == second
+    assert one.name == two.name
 
 
 @pytest.mark.parametrize("changed", ["src/graphing/line.py", "requirements.txt"])
-def test_another_source_gives_others(source, tmp_path, changed):
-    _, first = bundle(source, tmp_path / "one")
+def test_another_source_gives_others_beside_it(source, outdir, changed):
+    one, first = bundle(source, outdir)
     (source / changed).write_text((source / changed).read_text() + "# more\n")
-    _, second = bundle(source, tmp_path / "two")
+    two, second = bundle(source, outdir)
     assert first != second
+    assert one != two
+    assert one.exists()

@@ -13,9 +13,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 
 # The first second that a zip file can hold.
 os.environ["SOURCE_DATE_EPOCH"] = "315532800"
+
+KEEP_SECONDS = 86_400
 
 try:
     from flit_core import buildapi
@@ -79,12 +82,21 @@ def main() -> None:
             "install.sh": installer.read_bytes(),
         }
     )
-    path = outdir / f"{source.name}.tar"
-    # Several hosts may be served at once.
+    digest = hashlib.sha256(bundle).hexdigest()
+    # A name for each content, written aside: several hosts, and several versions, may be served at once.
+    path = outdir / f"{source.name}-{digest[:16]}.tar"
     scratch = path.with_suffix(f".{os.getpid()}")
     scratch.write_bytes(bundle)
     scratch.replace(path)
-    print(path, hashlib.sha256(bundle).hexdigest())
+    forget_old(outdir)
+    print(path, digest)
+
+
+def forget_old(outdir: pathlib.Path) -> None:
+    """Remove bundles that nobody can be using any more."""
+    for path in outdir.glob("*.tar"):
+        if time.time() - path.stat().st_mtime > KEEP_SECONDS:
+            path.unlink(missing_ok=True)
 
 
 main()
