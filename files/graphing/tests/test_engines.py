@@ -236,3 +236,27 @@ def test_a_refused_bucket_may_be_gone_when_it_is_named():
     engine.feed(b"t:1|ms\nt:2|ms")
     flush(engine, FORMS[0])
     assert engine.take_fed().refused == 1
+
+
+def test_a_cut_is_wanted_before_it_gets_long():
+    engine = make_engine("compiled", RULES[0])
+    lines = [b"bucket%d:1|c" % index for index in range(20_000)]
+    engine.feed(b"\n".join(lines[:100]))
+    assert not engine.wants_cut
+    engine.feed(b"\n".join(lines))
+    assert engine.wants_cut
+    engine.cut()
+    assert not engine.wants_cut
+
+
+def test_a_cut_is_wanted_when_a_flush_has_left_much_for_it():
+    engine = make_engine("compiled", RULES[0])
+    engine.feed(b"\n".join(b"a.gauge.with.a.name.%d:1|g" % index for index in range(20_000)))
+    engine.cut()
+    found = engine.begin_flush(FORMS[0])
+    assert not engine.wants_cut
+    while found.slice(1000) is not None and not engine.wants_cut:
+        pass
+    assert engine.wants_cut
+    engine.cut()
+    assert not engine.wants_cut
