@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from site_under_test import Site
 
+LOGIN = os.environ.get("SITE_LOGIN", "")
+
 
 @pytest.fixture
 def site(host: Any) -> Site:
-    """The graphing server under test."""
-    return Site(host)
+    """The graphing server under test, by a person who is logged in where one must be."""
+    found = Site(host)
+    if LOGIN and not Site.headers:
+        user, _, password = LOGIN.partition(":")
+        Site.headers = {"Cookie": found.log_in(user, password)}
+    return found
 
 
 @pytest.fixture(scope="session")

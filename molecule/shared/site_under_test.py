@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 DEADLINE = 60.0  # seconds; a wait ends as soon as its condition holds
 
 SEND_IN_ONE_INTERVAL = """
 import json, socket, sys, time
-interval, datagrams = json.load(sys.stdin)
+interval, port, datagrams = json.load(sys.stdin)
 # All datagrams fall into one flush interval, or the numbers would spread over two.
 while time.time() % interval > interval / 2:
     time.sleep(0.05)
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for datagram in datagrams:
-    out.sendto(datagram.encode("latin-1"), ("127.0.0.1", 8125))
+    out.sendto(datagram.encode("latin-1"), ("127.0.0.1", port))
 now = time.time()
 print(int(now - now % interval) + interval)
 """
 
 REQUEST = """
-import json, sys, urllib.error, urllib.parse, urllib.request
-method, url, form, headers = json.load(sys.stdin)
+import json, ssl, sys, urllib.error, urllib.parse, urllib.request
+method, url, form, headers, authority = json.load(sys.stdin)
+trust = ssl.create_default_context(cafile=authority) if url.startswith("https:") else None
 class Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_): return None
 data = urllib.parse.urlencode(form).encode() if form is not None else None
 request = urllib.request.Request(url, data=data, headers=headers, method=method)
 try:
-    answer = urllib.request.build_opener(Stay()).open(request, timeout=30)
+    answer = urllib.request.build_opener(Stay(), urllib.request.HTTPSHandler(context=trust)).open(request, timeout=120)
 except urllib.error.HTTPError as error:
     answer = error
 body = answer.read().decode("utf-8", "replace")
@@ -40,10 +42,15 @@ print(json.dumps({"status": answer.status, "body": body, "headers": answer.heade
 
 
 class Site:
-    """A graphing server under test."""
+    """A graphing server under test: as the roles' defaults have it, unless the scenario's verifier says otherwise."""
 
-    interval = 10
-    web = "http://127.0.0.1:80"
+    interval = int(os.environ.get("SITE_INTERVAL", "10"))
+    port = int(os.environ.get("SITE_PORT", "8125"))
+    web = os.environ.get("SITE_WEB", "https://127.0.0.1")
+    forum = os.environ.get("SITE_FORUM", "https://127.0.0.1:8081")
+    authority = os.environ.get("SITE_AUTHORITY", "/etc/graphing/tls/authority.pem")
+    # What goes with every request, for example the cookie of a session.
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, host: Any) -> None:
         """Wrap a testinfra host."""
@@ -56,20 +63,23 @@ class Site:
 
     def send(self, *datagrams: str) -> int:
         """Send datagrams within one flush interval; the timestamp that their numbers get."""
-        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, datagrams]))
+        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.port, datagrams]))
 
     def request(self, path: str, form: dict[str, str] | None = None, **headers: str) -> dict[str, Any]:
-        """Ask the web server; status, body and headers."""
+        """Ask the web server for a path of graphite-web, or for a whole address; status, body and headers."""
         method = "GET" if form is None else "POST"
-        given = [
-            method,
-            self.web + path,
-            form,
-            {name.replace("_", "-"): text for name, text in headers.items()},
-        ]
+        url = self.web + path if path.startswith("/") else path
+        sent = self.headers | {name.replace("_", "-"): text for name, text in headers.items()}
+        given = [method, url, form, sent, self.authority]
         answer = json.loads(self.python(REQUEST, given))
         answer["headers"] = [(name.lower(), value) for name, value in answer["headers"]]
         return dict(answer)
+
+    def log_in(self, user: str, password: str) -> str:
+        """Log in to graphite-web; the cookie of the session, with its attributes."""
+        answer = self.request("/account/login", {"username": user, "password": password, "nextPage": "/"}, Cookie="")
+        assert answer["status"] == 302, answer
+        return next(text for name, text in answer["headers"] if name == "set-cookie" and text.startswith("sessionid="))
 
     def render(self, target: str, start: str = "-10min") -> dict[str, dict[int, float]]:
         """Series of a target, each as {timestamp: value} without the empty slots."""

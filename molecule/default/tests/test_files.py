@@ -12,6 +12,8 @@ import pytest
         ("/var/lib/statsd", "statsd", "statsd", 0o750),
         ("/var/lib/photoworld", "photoworld", "photoworld", 0o750),
         # Secrets
+        ("/etc/graphing/tls/authority.key", "root", "root", 0o600),
+        ("/etc/graphing/tls/server.key", "root", "root", 0o600),
         ("/etc/graphite/local_settings.py", "_graphite", "_graphite", 0o400),
         ("/etc/graphing/photoworld.env", "root", "photoworld", 0o640),
         # A daemon does not own its code or its configuration.

@@ -2,7 +2,7 @@
 
 import pytest
 
-PUBLIC = {("udp", 8125), ("tcp", 2003), ("tcp", 80), ("tcp", 8081), ("tcp", 22)}
+PUBLIC = {("udp", 8125), ("tcp", 2003), ("tcp", 80), ("tcp", 443), ("tcp", 8081), ("tcp", 22)}
 
 
 def listening(host):
@@ -14,7 +14,7 @@ def listening(host):
     return found
 
 
-@pytest.mark.parametrize("socket", ["udp://8125", "tcp://2003", "tcp://80", "tcp://8081"])
+@pytest.mark.parametrize("socket", ["udp://8125", "tcp://2003", "tcp://80", "tcp://443", "tcp://8081"])
 def test_the_port_is_open(host, socket):
     assert host.socket(socket).is_listening
 
@@ -34,4 +34,5 @@ def test_the_firewall_lets_in_what_the_roles_declare(host):
     rules = host.check_output("nft list chain inet graphing input")
     assert "policy drop" in rules
     assert "tcp dport 80 accept" in rules
+    assert "tcp dport 443 accept" in rules
     assert "tcp dport 2003" not in rules, "carbon_networks is empty: this host alone"

@@ -50,7 +50,8 @@ def test_the_admin_pages_want_a_token_and_then_open(site, password):
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page["body"])[1]
     cookie = cookies(page)["csrftoken"]
     assert site.request("/admin/login/", form)["status"] == 403
-    answer = site.request("/admin/login/", {**form, "csrfmiddlewaretoken": token}, Cookie=cookie)
+    sent = {"Cookie": cookie, "Referer": f"{site.web}/admin/login/"}
+    answer = site.request("/admin/login/", {**form, "csrfmiddlewaretoken": token}, **sent)
     assert answer["status"] == 302
     session = cookies(answer)["sessionid"]
     index = site.request("/admin/", Cookie=session)

@@ -1,0 +1,81 @@
+"""Who may change something in graphite-web, who may look, and where its redirects may lead.
+
+Stands behind Django's sessions. graphite-web itself takes events, tags, short links and temporary dashboards from
+anybody, deletes dashboards by GET, and sends people wherever the address of its login and logout says.
+
+What did not come through nginx came through the application's socket, which only root and nginx can open: it passes.
+"""
+
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpResponseRedirect, JsonResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+# Views that change something, by their names in graphite-web's urls.py; `events` does unless it is asked by GET.
+WRITES = {
+    "account_update",
+    "composer_mygraph",
+    "dashboard_create_temporary",
+    "dashboard_delete",
+    "dashboard_delete_template",
+    "dashboard_email",
+    "dashboard_save",
+    "dashboard_save_template",
+    "delSeries",
+    "metrics_set_metadata",
+    "shorten",
+    "tagMultiSeries",
+    "tagSeries",
+}
+# What people need before they have logged in.
+LOGINS = {"account_login", "dashboard_login", "dashboard_logout", "account_logout", "admin:login"}
+
+
+def writes(request):
+    """Whether the request may change something."""
+    view = request.resolver_match.view_name
+    return view in WRITES or (view == "events" and request.method not in ("GET", "HEAD"))
+
+
+def from_own_page(request):
+    """Whether a browser sent it from a page of this site, as far as can be told.
+
+    Session cookies are SameSite=Lax: only what another site has people open, by GET, comes with one. The site's own
+    scripts say X-Requested-With when they use GET, which other sites cannot.
+    """
+    return request.method == "POST" or request.headers.get("X-Requested-With") == "XMLHttpRequest"
+
+
+def refusal(request):
+    """The answer to a request that is not allowed, or None."""
+    view = request.resolver_match.view_name
+    if writes(request):
+        if not request.user.is_authenticated:
+            return JsonResponse({"error": "Log in to change something."}, status=403)
+        if not from_own_page(request):
+            return JsonResponse({"error": "To change something takes a POST, or a script of this site."}, status=403)
+    elif settings.LOGIN_TO_READ and not request.user.is_authenticated and view not in LOGINS:
+        if "text/html" not in request.headers.get("Accept", ""):
+            return JsonResponse({"error": "Log in to look."}, status=401)
+        return HttpResponseRedirect(f"{settings.LOGIN_URL}?nextPage={quote(request.get_full_path())}")
+    return None
+
+
+class Guard:
+    """The middleware."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        """Answer, but never with a redirect to another site."""
+        response = self.get_response(request)
+        target = response.headers.get("Location")
+        if target and not url_has_allowed_host_and_scheme(target, {request.get_host()}):
+            return HttpResponseRedirect("/")
+        return response
+
+    def process_view(self, request, view, arguments, named):
+        """Refuse what is not allowed, before the view sees it."""
+        return refusal(request) if "X-Forwarded-For" in request.headers else None
