@@ -34,7 +34,7 @@ main = subprocess.run(show, capture_output=True, text=True).stdout.strip()
 def mib(pid, field):
     return int(pathlib.Path(f"/proc/{pid}/status").read_text().split(field + ":")[1].split()[0]) // 1024
 workers = pathlib.Path(f"/proc/{main}/task/{main}/children").read_text().split()
-print(json.dumps({"main": main, "peaks": [mib(pid, "VmHWM") for pid in workers]}))
+print(json.dumps({"main": main, "largest": max(mib(pid, "VmRSS") for pid in workers)}))
 """
 
 DJANGO = (
@@ -51,10 +51,15 @@ print(sorted(graphing_guard.WRITES - {name for name in get_resolver().reverse_di
 """
 
 WIDE = """
-import json, socket, sys, time
-now = int(time.time())
-with socket.create_connection(("127.0.0.1", 2003)) as carbon:
-    carbon.sendall("".join(f"wide.s{n} {n} {now}\\n" for n in range(json.load(sys.stdin))).encode())
+import json, os, pathlib, sys, time, whisper
+count = json.load(sys.stdin)
+directory = pathlib.Path("/var/lib/graphite/whisper/wide")
+directory.mkdir()
+first = directory / "s0.wsp"
+whisper.create(str(first), [(10, 2160), (60, 10080), (600, 12960), (3600, 43800)], sparse=True)
+whisper.update(str(first), 1, time.time())
+for n in range(1, count):
+    os.link(first, directory / f"s{n}.wsp")
 """
 
 SCRIPT = "<script>alert(8125)</script>"
@@ -151,10 +156,12 @@ def test_only_known_paths_are_there(site, path):
 )
 def test_no_redirect_leads_away(site, session, target):
     out = site.request(f"/account/logout?nextPage={quote(target)}")
-    assert (out["status"], header(out, "location")) == (302, ["/"])
-    form = {"nextPage": target}
-    into = site.request("/account/update", form, Cookie=session)
-    assert (into["status"], header(into, "location")) == (302, ["/"])
+    into = site.request("/account/update", {"nextPage": target}, Cookie=session)
+    for answer in (out, into):
+        # Django itself refuses to redirect to what is no web address.
+        assert answer["status"] in (302, 400)
+        # A browser takes //HOST and /\\HOST for another host's; %5C is no more than a letter of a path.
+        assert all(re.match(r"/(?![/\\])", location) for location in header(answer, "location")), answer["headers"]
 
 
 @pytest.mark.parametrize(
@@ -274,21 +281,21 @@ def test_every_view_that_writes_is_known(host):
 
 @pytest.fixture(scope="module")
 def wide(host):
-    """So many series under wide.*, each on disk."""
+    """So many series under wide.*: one file under as many names."""
     count = 10_000
-    site = Site(host)
-    site.python(WIDE, count)
-    site.until(lambda: host.check_output("ls /var/lib/graphite/whisper/wide 2>/dev/null | wc -l") == str(count))
-    return count
+    Site(host).python(WIDE, count)
+    yield count
+    host.check_output("rm -r /var/lib/graphite/whisper/wide")
 
 
 @pytest.mark.parametrize("start", ["-6h", "-5years"])
 def test_a_greedy_query_ends_and_takes_nothing_with_it(site, wide, start):
-    """It is answered or refused before the test's client gives up, within the memory that a worker may have."""
+    """It is answered or refused before the test's client gives up, and the workers are as small as before."""
     before = json.loads(site.python(MEMORY))
     answer = site.request(f"/render?target=sumSeries(wide.*)&from={start}&format=json")
-    after = json.loads(site.python(MEMORY))
     assert answer["status"] in (200, 500, 502, 504)
+    # More often than there are workers: none of them is left unable to answer.
+    assert {site.request("/render?target=wide.s7&format=json")["status"] for _ in range(6)} == {200}
+    after = json.loads(site.python(MEMORY))
     assert after["main"] == before["main"]
-    assert max(after["peaks"]) <= 1024
-    assert site.request("/render?target=wide.s7&format=json")["status"] == 200
+    assert after["largest"] <= 256
