@@ -12,13 +12,13 @@ DEADLINE = 60.0  # seconds; a wait ends as soon as its condition holds
 
 SEND_IN_ONE_INTERVAL = """
 import json, socket, sys, time
-interval, datagrams = json.load(sys.stdin)
+interval, address, datagrams = json.load(sys.stdin)
 # All datagrams fall into one flush interval, or the numbers would spread over two.
 while time.time() % interval > interval / 2:
     time.sleep(0.05)
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for datagram in datagrams:
-    out.sendto(datagram.encode("latin-1"), ("127.0.0.1", 8125))
+    out.sendto(datagram.encode("latin-1"), (address, 8125))
 now = time.time()
 print(int(now - now % interval) + interval)
 """
@@ -44,6 +44,7 @@ class Site:
 
     interval = 10
     web = "http://127.0.0.1:80"
+    statsd = "127.0.0.1"
 
     def __init__(self, host: Any) -> None:
         """Wrap a testinfra host."""
@@ -56,7 +57,7 @@ class Site:
 
     def send(self, *datagrams: str) -> int:
         """Send datagrams within one flush interval; the timestamp that their numbers get."""
-        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, datagrams]))
+        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.statsd, datagrams]))
 
     def request(self, path: str, form: dict[str, str] | None = None, **headers: str) -> dict[str, Any]:
         """Ask the web server; status, body and headers."""

@@ -191,7 +191,7 @@ NO_LOGIN = {
         "runs sshd, and no firewall stands between."
     ),
     r"Could not resolve hostname (?P<where>[^:\s]+)": (
-        "{host} cannot be found: no address belongs to the name {where}. Correct it, or give the address in ansible_host."
+        "{host} cannot be found: no address belongs to the name {where}. Correct it, or give an address (ansible_host)."
     ),
     r"IDENTIFICATION HAS CHANGED[\s\S]*?(?P<forget>ssh-keygen [^\r\n]+)": (
         "{host} has another host key than before, so nothing was sent to it. If the machine was made anew, type "

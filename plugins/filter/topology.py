@@ -17,7 +17,7 @@ from typing import Any
 Groups = Mapping[str, list[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
 
-PARTS = {"statsd": "adds events up", "carbon": "keeps the numbers", "web": "draws graphs"}
+PARTS = {"statsd": "adds events up", "carbon": "keeps numbers", "web": "draws graphs"}
 
 # What two hosts must agree on to work together.
 COMMON = (
