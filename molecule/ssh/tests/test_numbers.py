@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 import testinfra
+from playbook import run_playbook
 
 STATSD = "172.31.0.12"
 
@@ -74,3 +75,10 @@ EVERY_UNIT = set().union(*UNITS.values())
 def test_each_host_runs_its_part_and_no_other(part, units):
     host = container(part)
     assert {unit for unit in EVERY_UNIT if host.service(unit).is_running} == units
+
+
+def test_one_host_alone_is_told_what_the_others_are(inventory):
+    run = run_playbook("site", inventory, "--limit=molecule-ssh-web", "--check")
+    assert run.status == 0, run.output
+    assert "changed=0" in run.words, run.output
+    assert "molecule-ssh-store" not in run.output.split("PLAY RECAP")[1]
