@@ -339,7 +339,7 @@ def test_no_result_is_lost_whatever_the_strategy(project: Path, play: Play, stra
 def test_an_unreachable_host_is_named_with_the_reason(project: Path, play: Play) -> None:
     (project / "hosts").write_text("far ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1\n")
     output = play("- {name: Reach, ansible.builtin.ping: }")
-    why = r"    far does not answer \(127\.0\.0\.1, port 1: Connection refused\)\. See whether address and port are right, "
+    why = r"    far does not answer \(127\.0\.0\.1, port 1: Connection refused\)\. See whether address and port "
     assert re.search(rf"Reach +UNREACHABLE\n{why}", output)
 
 
