@@ -51,8 +51,8 @@ def test_what_a_stranger_sends_is_not_counted(site, bucket):
 
 
 def test_each_host_reports_its_own_load(site):
-    hosts = {f"hosts.molecule-ssh-{part}.load.load.shortterm" for part in ("statsd", "store", "web")}
-    assert site.until(lambda: hosts <= set(site.render("hosts.*.load.load.shortterm")))
+    hosts = {f"hosts.molecule-ssh-{part}.load.shortterm" for part in ("statsd", "store", "web")}
+    assert site.until(lambda: hosts <= set(site.render("hosts.*.load.shortterm")))
 
 
 def test_a_crash_of_the_cache_is_noticed_by_the_aggregator(site, host):
