@@ -13,13 +13,13 @@ DEADLINE = 60.0  # seconds; a wait ends as soon as its condition holds
 
 SEND_IN_ONE_INTERVAL = """
 import json, socket, sys, time
-interval, port, datagrams = json.load(sys.stdin)
+interval, address, port, datagrams = json.load(sys.stdin)
 # All datagrams fall into one flush interval, or the numbers would spread over two.
 while time.time() % interval > interval / 2:
     time.sleep(0.05)
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for datagram in datagrams:
-    out.sendto(datagram.encode("latin-1"), ("127.0.0.1", port))
+    out.sendto(datagram.encode("latin-1"), (address, port))
 now = time.time()
 print(int(now - now % interval) + interval)
 """
@@ -45,6 +45,7 @@ class Site:
     """A graphing server under test: as the roles' defaults have it, unless the scenario's verifier says otherwise."""
 
     interval = int(os.environ.get("SITE_INTERVAL", "10"))
+    statsd = "127.0.0.1"
     port = int(os.environ.get("SITE_PORT", "8125"))
     web = os.environ.get("SITE_WEB", "https://127.0.0.1")
     forum = os.environ.get("SITE_FORUM", "https://127.0.0.1:8081")
@@ -63,7 +64,7 @@ class Site:
 
     def send(self, *datagrams: str) -> int:
         """Send datagrams within one flush interval; the timestamp that their numbers get."""
-        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.port, datagrams]))
+        return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.statsd, self.port, datagrams]))
 
     def request(self, path: str, form: dict[str, str] | None = None, **headers: str) -> dict[str, Any]:
         """Ask the web server for a path of graphite-web, or for a whole address; status, body and headers."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -181,6 +182,56 @@ def why_failed(result: Mapping[str, Any]) -> list[str]:
     if result.get("failed_when_result"):
         lines.append("failed_when says that this is a failure")
     return lines or ["the module gave no reason; run again with -v for the whole result"]
+
+
+# What ssh says of a host that it cannot enter, and the same with what to do about it.
+NO_LOGIN = {
+    r"connect to host (?P<where>\S+) port (?P<port>\d+): (?P<why>[^\r\n]+)": (
+        "{host} does not answer ({where}, port {port}: {why}). See whether address and port are right, it is up and "
+        "runs sshd, and no firewall stands between."
+    ),
+    r"Could not resolve hostname (?P<where>[^:\s]+)": (
+        "{host} cannot be found: no address belongs to the name {where}. Correct it, or give an address (ansible_host)."
+    ),
+    r"IDENTIFICATION HAS CHANGED[\s\S]*?(?P<forget>ssh-keygen [^\r\n]+)": (
+        "{host} has another host key than before, so nothing was sent to it. If the machine was made anew, type "
+        " {forget}  and run this again; if not, somebody may stand between."
+    ),
+    r"(?P<user>\S+)@(?P<where>\S+): Permission denied \((?P<how>[^)]*)\)": (
+        "{host} does not let {user} in ({how}). Correct the user, name the right key (--private-key FILE), or have "
+        "yours accepted there: ssh-copy-id {user}@{where}"
+    ),
+    r"kex_exchange_identification|Connection (?:closed|reset) by": (
+        "{host} answers, but ends the connection before the login. See whether it is sshd that listens on that port."
+    ),
+}
+
+# The same of sudo.
+NO_SUDO = {
+    r"Incorrect sudo password": (
+        "{host} refuses the password for sudo. Run this again with -K (--ask-become-pass), and type the right one."
+    ),
+    r"Missing sudo password": (
+        "{host} asks for a password for sudo. Run this again with -K (--ask-become-pass), and type it."
+    ),
+    r"(?P<user>\S+) is not in the sudoers file|user (?P<other>\S+) is not allowed to execute": (
+        "{host} does not let {user}{other} use sudo. Log in as root, or as a user who may."
+    ),
+    r"sudo: (?:command )?not found": ("{host} has no sudo. Log in as root, or install it there: apt-get install sudo"),
+}
+
+
+def remedy(sentences: Mapping[str, str], host: str, result: Mapping[str, Any]) -> list[str]:
+    """The sentence that fits a failed result, with what to do; nothing if none does."""
+    if "censored" in result or result.get("_ansible_no_log"):
+        return []
+    told = "\n".join(
+        str(result.get(key) or "") for key in ("msg", "module_stderr", "module_stdout", "stderr", "stdout")
+    )
+    for pattern, sentence in sentences.items():
+        if found := re.search(pattern, told):
+            return [sentence.format(host=host, **{key: text or "" for key, text in found.groupdict().items()})]
+    return []
 
 
 def why_ignored(result: Mapping[str, Any]) -> str:
@@ -466,7 +517,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # ansible ships no
         self._erase()
         self._handle_warnings(result.result)
         host = self.host_label(result)
-        reasons = running.failures.pop(host, None) or why_failed(result.result)
+        reasons = running.failures.pop(host, None) or remedy(NO_SUDO, host, result.result) or why_failed(result.result)
         if ignore_errors:
             reason = reasons[0] if host in running.items else why_ignored(result.result)
             self._finish(result, "ignored", f"    {reason}", C.COLOR_WARN)
@@ -483,8 +534,11 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # ansible ships no
         self._running(result)
         self._erase()
         self._handle_warnings(result.result)
-        reasons = why_failed(result.result)
-        lines = "\n".join(f"    {result.host.get_name()}: {line}" for line in reasons)
+        host = result.host.get_name()
+        reasons = remedy(NO_LOGIN | NO_SUDO, host, result.result) or [
+            f"{host}: {line}" for line in why_failed(result.result)
+        ]
+        lines = textwrap.indent("\n".join(reasons), "    ")
         detail = "(ignored)" if result.task.ignore_unreachable else ""
         self._finish(result, "UNREACHABLE", lines, C.COLOR_UNREACHABLE, detail)
 

@@ -339,7 +339,16 @@ def test_no_result_is_lost_whatever_the_strategy(project: Path, play: Play, stra
 def test_an_unreachable_host_is_named_with_the_reason(project: Path, play: Play) -> None:
     (project / "hosts").write_text("far ansible_connection=ssh ansible_host=127.0.0.1 ansible_port=1\n")
     output = play("- {name: Reach, ansible.builtin.ping: }")
-    assert re.search(r"Reach +UNREACHABLE\n    far: .*Connection refused", output)
+    why = r"    far does not answer \(127\.0\.0\.1, port 1: Connection refused\)\. See whether address and port "
+    assert re.search(rf"Reach +UNREACHABLE\n{why}", output)
+
+
+def test_a_task_that_cannot_reach_something_else_keeps_its_own_words(play: Play) -> None:
+    output = play(
+        "- {name: Copy, ansible.builtin.shell: 'echo ssh: connect to host b port 22: Connection refused >&2; exit 255'}"
+    )
+    assert "ssh: connect to host b port 22: Connection refused" in below(output, "Copy")
+    assert "does not answer" not in output
 
 
 def test_warnings_of_a_task_are_shown(project: Path, play: Play) -> None:
