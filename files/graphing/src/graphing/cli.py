@@ -1,10 +1,11 @@
-"""The command `graphing`: one sub-command per daemon.
+"""The command `graphing`: one sub-command per daemon, and those that work on stored series.
 
 Exit codes: 0 for a clean stop or a good configuration, 1 for a failure while running,
 2 for a command line or a configuration that can't be used.
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,15 @@ from graphing.log import set_up_logging
 from graphing.statsd import server as statsd
 from graphing.statsd import tail
 from graphing.statsd.settings import Settings, read_settings
+from graphing.store import StoreError
+from graphing.store import options as store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sub-command named in `arguments` (default: the process's own); return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.daemon in store.COMMANDS:
+        return _run_store(options)
     if options.daemon == "statsd" and options.what == "tail":
         return tail.run(options.host, options.port, options.pattern, options.seconds, sys.stdout)
     try:
@@ -32,6 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     set_up_logging()
     return statsd.main(settings, options.config)
+
+
+def _run_store(options: argparse.Namespace) -> int:
+    # Only now: no daemon needs the modules, or whisper, in its memory.
+    try:
+        return int(importlib.import_module("graphing.store.command").run(options))
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,4 +62,5 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--host", default=console.host, help=f"where the console listens ({console.host})")
     live.add_argument("--port", type=int, default=console.port, help=f"its port ({console.port})")
     live.add_argument("--seconds", type=float, default=0.0, help="how long to show them (0: until Ctrl-C)")
+    store.add_parsers(daemons)
     return parser
