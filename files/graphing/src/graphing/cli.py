@@ -5,7 +5,6 @@ Exit codes: 0 for a clean stop or a good configuration, 1 for a failure while ru
 """
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from graphing.log import set_up_logging
 from graphing.statsd import server as statsd
 from graphing.statsd import tail
 from graphing.statsd.settings import Settings, read_settings
-from graphing.store import StoreError
 from graphing.store import options as store
 
 
@@ -24,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sub-command named in `arguments` (default: the process's own); return the exit code."""
     options = _parser().parse_args(arguments)
     if options.daemon in store.COMMANDS:
-        return _run_store(options)
+        return int(options.run(options))
     if options.daemon == "statsd" and options.what == "tail":
         return tail.run(options.host, options.port, options.pattern, options.seconds, sys.stdout)
     try:
@@ -37,15 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     set_up_logging()
     return statsd.main(settings, options.config)
-
-
-def _run_store(options: argparse.Namespace) -> int:
-    # Only now: no daemon needs the modules, or whisper, in its memory.
-    try:
-        return int(importlib.import_module("graphing.store.command").run(options))
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

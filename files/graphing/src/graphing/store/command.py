@@ -1,4 +1,4 @@
-"""Runs retention, prune and rename: exit code 0 when done, 2 with one sentence on stderr when it cannot be.
+"""Runs retention, prune and rename, as `options` has read their command lines.
 
 As root it becomes the owner of the tree, so that nothing in a directory of another user is done with root's rights.
 """
@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,15 +22,11 @@ _DAY = 86400
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command that `options` of `graphing.store.options` name; the exit code."""
+    """Run the command that `options` of `graphing.store.options` name; the exit code. Raises StoreError."""
     try:
-        answer = {"retention": _retention, "prune": _prune, "rename": _rename}[options.daemon](options)
-    except StoreError as error:
-        print(error, file=sys.stderr)
-        return 2
+        answer = {"retention": _retention, "prune": _prune, "rename": _rename}[options.store_command](options)
     except OSError as error:
-        print(f"{error.filename or options.daemon}: {error.strerror}", file=sys.stderr)
-        return 2
+        raise StoreError(f"{error.filename or options.store_command}: {error.strerror}") from error
     print(json.dumps(answer) if options.json else answer["text"])
     return 0
 
@@ -50,11 +45,13 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
                 "text": retention.report(found, store.root),
                 "wrong": len(found.wrong),
                 "batch": found.batch,
+                "changed": 0,
                 "refusal": "" if found.fits else retention.refusal(found, store.root),
             }
         store.carbon.check_locks()
         after = PurePosixPath(options.after) if options.after else None
-        changed, last = retention.apply(store, rules, options.backup, after, options.limit)
+        kept = options.backup / (options.run_name or time.strftime("%Y-%m-%dT%H%M%S"))
+        changed, last = retention.apply(store, rules, kept, after, options.limit)
         return {"text": f"{changed:,} changed.", "changed": changed, "after": str(last or "")}
 
 
@@ -69,10 +66,10 @@ def _prune(options: argparse.Namespace) -> dict[str, Any]:
         found = prune.survey(store, before, keep)
         text = prune.report(found, store.root, options.days, before)
         if not options.apply:
-            return {"text": text, "stale": len(found.stale)}
+            return {"text": text, "stale": len(found.stale), "changed": 0}
         store.carbon.check_locks()
         done = prune.apply(store, before, found.stale)
-        return {"text": f"{text}\n{prune.result(done)}", "stale": len(found.stale), "removed": len(done.removed)}
+        return {"text": f"{text}\n{prune.result(done)}", "stale": len(found.stale), "changed": len(done.removed)}
 
 
 def _rename(options: argparse.Namespace) -> dict[str, Any]:
@@ -84,10 +81,14 @@ def _rename(options: argparse.Namespace) -> dict[str, Any]:
             raise StoreError(rename.refusal(found))
         text = rename.report(found)
         if options.check:
-            return {"text": text, "moved": 0}
+            return {"text": text, "changed": 0}
         store.carbon.check_locks()
         done = rename.apply(store, found, rules)
-        return {"text": f"{text}\n{rename.result(done)}", "moved": len(done.moves), "still_sent": len(done.still_sent)}
+        return {
+            "text": f"{text}\n{rename.result(done)}",
+            "changed": len(done.moves),
+            "still_sent": len(done.still_sent),
+        }
 
 
 def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
@@ -112,8 +113,8 @@ def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
 
 def _remove_backup(folder: Path) -> dict[str, Any]:
     if not folder.exists():
-        return {"text": f"{folder}: there is no backup.", "removed": False}
+        return {"text": f"{folder}: there is no backup.", "changed": 0}
     if not retention.is_backup(folder):
         raise StoreError(f"{folder} holds no backup of retention, so it is not removed")
     shutil.rmtree(folder)
-    return {"text": f"Removed the backup in {folder}.", "removed": True}
+    return {"text": f"Removed the backup in {folder}.", "changed": 1}

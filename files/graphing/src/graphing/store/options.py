@@ -1,7 +1,11 @@
 """The command lines of retention, prune and rename; light, because every daemon's start reads it."""
 
 import argparse
+import importlib
+import sys
 from pathlib import Path
+
+from graphing.store import StoreError
 
 COMMANDS = ("retention", "prune", "rename")
 
@@ -14,6 +18,7 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     retention.add_argument("--apply", action="store_true", help="change the files that are kept otherwise")
     retention.add_argument("--backup", type=Path, metavar="DIR", help="where --apply keeps the files as they were")
     retention.add_argument("--remove-backup", type=Path, metavar="DIR", help="remove a directory of such files")
+    retention.add_argument("--run-name", default="", metavar="NAME", help="the directory of this run in it (its time)")
     retention.add_argument("--limit", type=_positive, default=1 << 62, metavar="N", help="how many files to change")
     retention.add_argument("--after", default="", metavar="PATH", help="go on behind this one, as --json told it")
 
@@ -47,7 +52,18 @@ def _parser(
         help="graphite-web, which knows the series that have tags (/run/graphite-web.sock)",
     )
     parser.add_argument("--json", action="store_true", help="print the result for programs")
+    parser.set_defaults(store_command=name, run=_run)
     return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run what the command line says; exit code 2, and one sentence on stderr, for what cannot be done."""
+    try:
+        # Only now: no daemon needs the modules, or whisper, in its memory.
+        return int(importlib.import_module("graphing.store.command").run(options))
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return 2
 
 
 def _positive(text: str) -> int:

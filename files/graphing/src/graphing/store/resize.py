@@ -63,7 +63,7 @@ def changes(before: Content, after: Content) -> list[tuple[int, float]]:
 
 
 def is_shorter(old: Layout, new: Layout) -> bool:
-    """Whether numbers are given up by a change of layout: fine ones sooner made coarse, or all of them dropped sooner."""
+    """Whether a change of layout gives numbers up: fine ones become coarse sooner, or all are dropped sooner."""
     return any(
         archive.seconds > max((other.seconds for other in new.archives if other.step <= archive.step), default=0)
         for archive in old.archives

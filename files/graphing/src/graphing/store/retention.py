@@ -24,9 +24,8 @@ _ROWS = 20
 _SAMPLES = 8
 _SECONDS_PER_BATCH = 10.0
 _MOST_BATCHES = 100
-_RESERVE = 1 << 30
-_RESERVED_PART = 20
-"""What must stay free on the disk: a GiB, or the twentieth part of a small one."""
+_RESERVE = 512 << 20
+"""Bytes of the disk that stay free, so that carbon can go on."""
 
 _MARK = ".graphing-retention"
 """In a directory of backups: it is one, and may be removed."""
@@ -216,8 +215,7 @@ def _change(root: Path, wrong: Wrong, backup: Path) -> None:
 def may_take(root: Path) -> int:
     """Bytes of the disk that may be taken: what is free, less a reserve for carbon."""
     disk = os.statvfs(root)
-    reserve = min(_RESERVE, disk.f_blocks * disk.f_frsize // _RESERVED_PART)
-    return max(0, disk.f_bavail * disk.f_frsize - reserve)
+    return max(0, disk.f_bavail * disk.f_frsize - _RESERVE)
 
 
 def _measure(root: Path, found: Survey) -> None:
