@@ -30,8 +30,8 @@ def content(path):
 def seen(path, step, now=None):
     """What a reader sees of one archive: {timestamp: number}."""
     now = now or int(time.time())
-    found = whisper.fetch(str(path), 0, now, now=now, archiveToSelect=step)
-    (start, end, step), values = found
+    reach = next(a["retention"] for a in whisper.info(str(path))["archives"] if a["secondsPerPoint"] == step)
+    (start, end, step), values = whisper.fetch(str(path), now - reach, now, now=now, archiveToSelect=step)
     return {stamp: value for stamp, value in zip(range(start, end, step), values, strict=True) if value is not None}
 
 

@@ -14,6 +14,7 @@ from graphing.store.resize import changes, is_shorter, merged, resized
 FINE = 10
 METHODS = ["average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin"]
 HOUR_DAY = layout((10, 360), (60, 1440))
+EMPTY = encode(Content(HOUR_DAY, ({}, {})))
 
 
 @pytest.fixture(scope="session")
@@ -187,7 +188,7 @@ def test_points_that_came_between_two_states_are_told_once_and_make_the_second_o
         whisper.update(str(path), value, stamp, now=NOW)
     after = content(path)
     path.write_bytes(encode(before))
-    whisper.update_many(str(path), changes(before, after), now=NOW)
+    whisper.update_many(str(path), changes(before, after, NOW), now=NOW)
     assert content(path) == after
 
 
@@ -197,12 +198,10 @@ def test_points_that_came_between_two_states_are_told_once_and_make_the_second_o
         (b"", "header"),
         (b"\0" * 16, "header"),
         (b"x" * 400, "header"),
-        (encode(Content(HOUR_DAY, ({}, {})))[:-1], "promises"),
-        (encode(Content(HOUR_DAY, ({}, {}))) + b"\0", "promises"),
-        (
-            encode(Content(HOUR_DAY, ({}, {})))[:20] + b"\xff" + encode(Content(HOUR_DAY, ({}, {})))[21:],
-            "header|archives",
-        ),
+        (EMPTY[:-1], "promises"),
+        (EMPTY + b"\0", "promises"),
+        (EMPTY[:16] + b"\1" + EMPTY[17:], "archives are not where"),
+        (EMPTY[:20] + b"\1" + EMPTY[21:], "must evenly divide"),
     ],
 )
 def test_what_is_no_whisper_file_is_refused(raw, reason):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import whisper
@@ -129,21 +130,11 @@ def test_a_killed_run_leaves_each_file_whole_and_the_next_one_goes_on(run, root,
     for number in range(60):
         fill(root / f"s{number:02}.wsp", layout((10, 8640), (60, 10080)), count=20)
     before = {path: seen(root / path, 10) for path in tree(root)}
-    arguments = [
-        "retention",
-        "--conf",
-        conf,
-        "--copy",
-        root,
-        "--web",
-        "",
-        "--apply",
-        "--backup",
-        tmp_path / "b",
-        "--run-name",
-        "r",
-    ]
-    process = subprocess.Popen([sys.executable, "-m", "graphing", *map(str, arguments)])
+    given = f"retention --conf {conf} --copy {root} --apply --backup {tmp_path / 'b'} --run-name r"
+    source = Path(__file__).parent.parent / "src"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphing", *given.split()], env={**os.environ, "PYTHONPATH": str(source)}
+    )
     while not (tmp_path / "b/r/s05.wsp").exists():
         assert process.poll() is None
     process.kill()

@@ -95,7 +95,8 @@ def test_what_is_kept_otherwise_is_reported_and_nothing_changed(host, inventory,
     assert not host.file(BACKUP).exists
 
 
-def test_all_numbers_stay_and_no_event_is_lost(inventory, site, stored, history, rule, traffic):
+def test_all_numbers_stay_and_no_event_is_lost(inventory, stored, history, rule, traffic):
+    site = stored.site
     two_days = f"{history - 2 * 86400}&until={history}"
     before, drawn = archives(stored, history), site.render(HISTORY, two_days)
     assert [len(slots) > 400 for slots in before.values()] == [True, True, True, False]

@@ -68,7 +68,7 @@ class Content(NamedTuple):
 def decode_layout(raw: bytes) -> Layout:
     """The layout of a file that begins with `raw` (a few hundred bytes do). Raises Broken."""
     try:
-        kind, _, factor, count = struct.unpack_from(whisper.metadataFormat, raw)
+        kind, longest, factor, count = struct.unpack_from(whisper.metadataFormat, raw)
         method = whisper.aggregationTypeToMethod[kind]
         size = struct.calcsize(whisper.archiveInfoFormat)
         infos = [
@@ -78,8 +78,12 @@ def decode_layout(raw: bytes) -> Layout:
         raise Broken("its header is not whisper's") from None
     archives = tuple(Archive(step, points) for _, step, points in infos)
     layout = Layout(archives, method, factor)
-    if not archives or not 0 <= factor <= 1 or not all(step and points for step, points in archives):
+    if not archives or not 0 <= factor <= 1 or not all(map(all, archives)) or longest != archives[-1].seconds:
         raise Broken("its header is not whisper's")
+    try:
+        whisper.validateArchiveList([*archives])
+    except whisper.InvalidConfiguration as error:
+        raise Broken(f"its header is not whisper's: {error}") from None
     offset = layout.bytes - POINT_BYTES * sum(points for _, points in archives)
     for (found, _, points), archive in zip(infos, archives, strict=True):
         if found != offset or archive.points != points:

@@ -7,6 +7,7 @@ memory is written out first; what still comes for the old name afterwards is car
 import contextlib
 import difflib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -148,7 +149,7 @@ def _leave(root: Path, move: Move) -> int:
             taken = swap.take(old, lambda _: False)
             if taken is not None and taken != merged:
                 with locking():
-                    whisper.update_many(str(new), changes(decode(merged), decode(taken)))
+                    whisper.update_many(str(new), changes(decode(merged), decode(taken), int(time.time())))
     except FileNotFoundError:
         return 0
     except Broken as error:

@@ -45,8 +45,8 @@ def merged(target: Content, source: Content, now: int) -> Content:
     return Content(layout, tuple(made))
 
 
-def changes(before: Content, after: Content) -> list[tuple[int, float]]:
-    """(timestamp, number) of the points that were written between two states of one file.
+def changes(before: Content, after: Content, now: int) -> list[tuple[int, float]]:
+    """(timestamp, number) of the points that were written between two states of one file, as of `now`.
 
     carbon writes a point into the finest archive that reaches back to it, and makes the coarser slots of it. Those
     follow when the points are written elsewhere, so they are not told.
@@ -57,7 +57,9 @@ def changes(before: Content, after: Content) -> list[tuple[int, float]]:
         # As text, because what is not a number does not equal itself.
         changed = {stamp: new[stamp] for stamp in new if stamp not in old or repr(old[stamp]) != repr(new[stamp])}
         explained = {stamp - stamp % archive.step for stamp in told}
-        found |= {stamp: value for stamp, value in changed.items() if stamp not in explained}
+        # The archive reached back to the point, if not to the begin of its slot.
+        oldest = now - archive.seconds
+        found |= {max(stamp, oldest): value for stamp, value in changed.items() if stamp not in explained}
         told |= changed.keys()
     return sorted(found.items())
 

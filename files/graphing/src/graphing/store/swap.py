@@ -55,7 +55,7 @@ def replace(path: Path, make: Callable[[Content], Content], keep: Path | None = 
             _await_writers(old, path)
             after = _read(old)
             if after != raw:
-                points = changes(before, decode(after))
+                points = changes(before, decode(after), int(time.time()))
                 whisper.file_update_many(new, sorted(points, reverse=True))
 
 
