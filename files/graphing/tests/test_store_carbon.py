@@ -19,7 +19,8 @@ OWN = layout((10, 360))
 class Cache:
     """Answers as carbon's CacheManagementHandler does."""
 
-    def __init__(self, points=None, raw=None):
+    def __init__(self, points=None, raw=None, forgetful=False):
+        self.forgetful = forgetful
         self.points = points or {}
         self.raw = raw
         self.asked = []
@@ -33,14 +34,19 @@ class Cache:
                 peer, _ = self.listener.accept()
             except OSError:
                 return
-            with peer:
-                size = struct.unpack("!L", peer.recv(4, socket.MSG_WAITALL))[0]
-                request = pickle.loads(peer.recv(size, socket.MSG_WAITALL))
+            threading.Thread(target=self._answer, args=(peer,), daemon=True).start()
+
+    def _answer(self, peer):
+        with peer:
+            while head := peer.recv(4, socket.MSG_WAITALL):
+                request = pickle.loads(peer.recv(struct.unpack("!L", head)[0], socket.MSG_WAITALL))
                 assert request["type"] == "cache-query-bulk"
                 self.asked.append(request["metrics"])
                 found = {name: list(self.points.get(name, {}).items()) for name in request["metrics"]}
                 answer = self.raw or pickle.dumps({"datapointsByMetric": found}, protocol=2)
                 peer.sendall(struct.pack("!L", len(answer)) + answer)
+                if self.forgetful:
+                    return
 
 
 @pytest.fixture
@@ -64,6 +70,11 @@ def test_many_names_are_asked_in_pieces(configured):
     cache = Cache({"s2500": {10: 1.0}})
     assert configured(a=cache.port).waiting(f"s{n}" for n in range(3000)) == {"s2500"}
     assert [len(asked) for asked in cache.asked] == [1000, 1000, 1000]
+
+
+def test_a_cache_that_was_started_anew_is_asked_again(configured):
+    carbon = configured(a=Cache({"a": {10: 1.0}}, forgetful=True).port)
+    assert [carbon.waiting(["a", "b"]) for _ in range(3)] == [{"a"}] * 3
 
 
 def test_a_cache_has_settled_when_it_is_empty_and_has_written_something_since(configured, tmp_path):

@@ -37,6 +37,18 @@ with socket.create_connection(("127.0.0.1", 2003)) as carbon:
 """
 
 
+# Over graphite-web's own socket, where nginx does not stand in between.
+TAGS = """
+import http.client, json, socket, sys, urllib.parse
+path, form = json.load(sys.stdin)
+web = http.client.HTTPConnection("localhost")
+web.sock = socket.socket(socket.AF_UNIX)
+web.sock.connect("/run/graphite-web.sock")
+web.request("POST", path, urllib.parse.urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"})
+print(web.getresponse().read().decode())
+"""
+
+
 class Stored:
     """Whisper files of a site."""
 
@@ -59,6 +71,10 @@ class Stored:
     def lines(self, *lines: str) -> None:
         """Send lines to carbon's port."""
         self.site.python(LINES, lines)
+
+    def tags(self, path: str, **form: str) -> Any:
+        """What graphite-web's database of tags answers."""
+        return json.loads(self.site.python(TAGS, [path, form]))
 
     def exists(self, series: str) -> bool:
         """Whether the series has a file."""

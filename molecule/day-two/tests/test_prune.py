@@ -1,8 +1,5 @@
 """Series without new points are listed, removed on request, and kept when a point comes in between."""
 
-import json
-import urllib.parse
-
 import pytest
 from playbook import run_playbook
 from site_under_test import Site
@@ -23,14 +20,6 @@ def stored(host):
     host.check_output("touch -d '1 year ago' %s", found.path("pruned.fresh.a"))
     yield found
     found.remove("pruned")
-
-
-def tags(host, path, *form):
-    """Ask graphite-web on its own socket, where nginx does not stand in between."""
-    given = " ".join(f"--data-urlencode {part}" for part in form)
-    return json.loads(
-        host.check_output(f"curl -sSf --unix-socket /run/graphite-web.sock {given} 'http://localhost{path}'")
-    )
 
 
 def test_they_are_listed_and_nothing_is_removed(inventory, stored):
@@ -66,15 +55,14 @@ def test_a_series_with_tags_goes_with_its_tags(host, inventory, stored):
     found = f"find {WHISPER}/_tagged -name '*.wsp'"
     stored.lines(f"{TAGGED} 1 {now - 100 * DAY}", f"pruned.tagged;host=unknown 1 {now - 100 * DAY}")
     stored.site.until(lambda: len(host.run(found).stdout.split()) == 2)
-    assert tags(host, "/tags/tagSeries", f"path={TAGGED}") == TAGGED
+    assert stored.tags("/tags/tagSeries", path=TAGGED) == TAGGED
     run = run_playbook("prune", inventory, prune_days=90, prune_apply=True, prune_keep=["^pruned\\.(old|keep)"])
     assert run.status == 0, run.output
     assert f" {TAGGED}" in run.output
     assert "Removed 1 series" in run.words
     assert "1 series with tags are left alone" in run.words
     assert len(host.run(found).stdout.split()) == 1
-    expression = urllib.parse.quote("name=pruned.tagged")
-    assert tags(host, f"/tags/findSeries?expr={expression}") == []
+    assert stored.tags("/tags/findSeries", expr="name=pruned.tagged") == []
     host.check_output(f"rm -rf {WHISPER}/_tagged")
 
 

@@ -35,6 +35,7 @@ class Carbon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._path = folder / "carbon.conf"
+        self._peers: dict[str, socket.socket] = {}
         self._parser = configparser.ConfigParser(interpolation=None)
         try:
             with self._path.open(encoding="utf-8") as lines:
@@ -115,11 +116,15 @@ class Carbon:
     def _ask(self, instance: str, request: dict[str, Any]) -> dict[str, Any]:
         port = self.setting("CACHE_QUERY_PORT", instance)
         try:
-            with socket.create_connection(("127.0.0.1", int(port)), _TIMEOUT) as peer:
-                raw = pickle.dumps(request, protocol=2)
-                peer.sendall(struct.pack("!L", len(raw)) + raw)
-                size = struct.unpack("!L", _receive(peer, 4))[0]
-                answer = _Plain(io.BytesIO(_receive(peer, min(size, _LONGEST_ANSWER)))).load()
+            # Once more if it is a connection of before, to a cache that has been started anew since.
+            reused = instance in self._peers
+            try:
+                answer = self._exchange(instance, int(port), request)
+            except OSError:
+                if not reused:
+                    raise
+                self._peers.pop(instance).close()
+                answer = self._exchange(instance, int(port), request)
         except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise StoreError(
                 f"carbon-cache {instance} does not answer on 127.0.0.1 port {port} ({error}): "
@@ -128,6 +133,16 @@ class Carbon:
         if not isinstance(answer, dict):
             raise StoreError(f"127.0.0.1 port {port} is not the query port of carbon-cache {instance}")
         return answer
+
+    def _exchange(self, instance: str, port: int, request: dict[str, Any]) -> Any:
+        # One connection for all questions: carbon logs each.
+        if instance not in self._peers:
+            self._peers[instance] = socket.create_connection(("127.0.0.1", port), _TIMEOUT)
+        peer = self._peers[instance]
+        raw = pickle.dumps(request, protocol=2)
+        peer.sendall(struct.pack("!L", len(raw)) + raw)
+        size = struct.unpack("!L", _receive(peer, 4))[0]
+        return _Plain(io.BytesIO(_receive(peer, min(size, _LONGEST_ANSWER)))).load()
 
 
 class NoCarbon:
