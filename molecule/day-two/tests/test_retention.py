@@ -78,8 +78,8 @@ def traffic(host, site):
 
 
 def archives(stored, now):
-    """Each archive but for its oldest quarter of an hour, which may run out while the test goes on."""
-    return {step: stored.slots(HISTORY, step, now, step * points - 900) for step, points in BEFORE}
+    """Each archive but for its oldest hour, which may run out while the test goes on."""
+    return {step: stored.slots(HISTORY, step, now, step * points - 3600) for step, points in BEFORE}
 
 
 def test_what_is_kept_otherwise_is_reported_and_nothing_changed(host, inventory, stored, history, rule):
