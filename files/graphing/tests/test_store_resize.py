@@ -91,8 +91,8 @@ def test_each_number_in_a_step_that_stays_survives_within_both_retentions(folder
 
 
 def lengthened(kept):
-    """The same with more than an hour and a half at each step, so that nothing that `series` draws runs out."""
-    return kept._replace(archives=tuple(Archive(step, points + 6000 // step) for step, points in kept.archives))
+    """The same with more than two hours at each step, so that nothing that `series` draws runs out."""
+    return kept._replace(archives=tuple(Archive(step, points + 7200 // step) for step, points in kept.archives))
 
 
 @given(st.data())

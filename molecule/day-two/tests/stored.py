@@ -37,6 +37,14 @@ with socket.create_connection(("127.0.0.1", 2003)) as carbon:
 """
 
 
+CONSOLE = """
+import json, socket, sys
+with socket.create_connection(("127.0.0.1", 8126)) as console:
+    console.sendall((json.load(sys.stdin) + chr(10) + "quit" + chr(10)).encode())
+    while console.recv(65536):
+        pass
+"""
+
 # Over graphite-web's own socket, where nginx does not stand in between.
 TAGS = """
 import http.client, json, socket, sys, urllib.parse
@@ -71,6 +79,10 @@ class Stored:
     def lines(self, *lines: str) -> None:
         """Send lines to carbon's port."""
         self.site.python(LINES, lines)
+
+    def forget(self, *buckets: str) -> None:
+        """Have the aggregator forget counters, which it would tell as 0 for ever."""
+        self.site.python(CONSOLE, f"delcounters {' '.join(buckets)}")
 
     def tags(self, path: str, **form: str) -> Any:
         """What graphite-web's database of tags answers."""

@@ -29,7 +29,7 @@ while True:
     for number in range(40):
         out.sendto(b"retained.traffic.s%d:1|c" % number, ("127.0.0.1", 8125))
     sent += 1
-    time.sleep(0.05)
+    time.sleep(0.1)
 open("/run/retained-traffic-sent", "w").write(str(sent))
 """
 
@@ -62,19 +62,18 @@ def rule(host, history):
 
 
 @pytest.fixture
-def traffic(host, site):
+def traffic(host, stored):
     """Events for all of the series, without a pause; ends when it is called, and tells how many each got."""
     host.check_output("rm -f /run/retained-traffic-*")
     host.check_output("systemd-run --unit=retained-traffic --collect python3 -c %s", TRAFFIC)
 
     def end():
         host.check_output("touch /run/retained-traffic-end")
-        return int(site.until(lambda: host.run("cat /run/retained-traffic-sent").stdout))
+        return int(stored.site.until(lambda: host.run("cat /run/retained-traffic-sent").stdout))
 
     yield end
     host.run("systemctl stop retained-traffic; rm -f /run/retained-traffic-*")
-    names = " ".join(f"retained.traffic.s{number}" for number in range(SERIES))
-    host.check_output("printf %%s %s | nc -q1 127.0.0.1 8126", f"delcounters {names}\nquit\n")
+    stored.forget(*(f"retained.traffic.s{number}" for number in range(SERIES)))
 
 
 def archives(stored, now):
