@@ -79,7 +79,7 @@ def test_one_who_goes_on_sending_is_told(inventory, site, stored):
         assert "delcounters" in run.words
         assert site.render("stats.moved.place.count")["stats.moved.place.count"][stamp] == 4
     finally:
-        stored.host.check_output("printf 'delcounters moved.bucket\\nquit\\n' | nc -q1 127.0.0.1 8126")
+        stored.forget("moved.bucket")
     run = run_playbook(
         "rename", inventory, rename_from="stats.moved.bucket", rename_to="stats.moved.place", rename_merge=True
     )
