@@ -167,7 +167,9 @@ def test_a_backup_is_removed_and_nothing_else_is(run, root, tmp_path):
 
 
 def test_a_backup_lies_in_a_directory_of_its_own_outside_the_tree(run, root, tmp_path):
+    assert "must lie outside" in run("retention", "--backup", root / "b", status=2)
     assert "must lie outside" in run("retention", "--apply", "--backup", root / "b", status=2)
+    assert tree(root) == []
     assert "holds other files" in run("retention", "--apply", "--backup", tmp_path, status=2)
     assert "--apply needs --backup" in run("retention", "--apply", status=2)
 

@@ -101,7 +101,8 @@ def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
     if backup:
         if backup.resolve().is_relative_to(root.resolve()):
             raise StoreError(f"{backup}: the backup must lie outside {root}, or its files would be series")
-        retention.prepare_backup(backup, owner)
+        if options.apply:
+            retention.prepare_backup(backup, owner)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(owner.st_gid)
