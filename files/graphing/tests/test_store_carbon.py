@@ -1,5 +1,6 @@
 """carbon's configuration and its caches, asked over a real socket by the protocol of its query port."""
 
+import os
 import pickle
 import socket
 import struct
@@ -106,10 +107,26 @@ def test_a_cache_that_writes_nothing_is_named(configured, monkeypatch):
         configured(a=Cache().port).settle(["a"])
 
 
-@pytest.mark.parametrize("raw", [b"nonsense", pickle.dumps(time.time), pickle.dumps([1])])
-def test_an_answer_that_is_none_is_refused_and_calls_nothing(configured, raw):
+@pytest.mark.parametrize("raw", [b"nonsense", pickle.dumps([1])])
+def test_an_answer_that_is_none_is_refused(configured, raw):
     with pytest.raises(StoreError, match="carbon-cache a"):
         configured(a=Cache(raw=raw).port).waiting(["a"])
+
+
+class Trap:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_an_answer_calls_nothing(configured, tmp_path):
+    with pytest.raises(StoreError, match=r"mkdir is no plain value"):
+        configured(a=Cache(raw=pickle.dumps(Trap(tmp_path / "made"))).port).waiting(["a"])
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_cache_that_is_down_is_named(configured):

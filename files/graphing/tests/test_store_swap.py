@@ -1,6 +1,7 @@
 """Files are exchanged and taken away while others write to them as carbon does; each of their points is there."""
 
 import contextlib
+import fcntl
 import os
 import subprocess
 import sys
@@ -101,6 +102,8 @@ def test_one_who_had_the_old_file_open_finds_its_point_in_the_new_one(path):
         thread, failures = in_the_background(lambda: swap.replace(path, longer))
         wait_for(lambda: path.stat().st_ino != inode, "the exchange")
         assert thread.is_alive(), "it waits for the writer"
+        with path.open("rb") as new, pytest.raises(BlockingIOError):
+            fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
         writer.communicate("now\n")
         thread.join()
     assert failures == []

@@ -42,11 +42,7 @@ def _files(root: Path, below: PurePosixPath, after: tuple[str, ...]) -> Iterator
             yield from _files(root, below / entry.name, rest)
         elif entry.name.endswith(ENDING + SUFFIX):
             clean(root / below / entry.name.removesuffix(SUFFIX))
-        elif (
-            entry.name.endswith(ENDING)
-            and entry.is_file(follow_symlinks=False)
-            and not (after and not rest and entry.name == after[0])
-        ):
+        elif entry.name.endswith(ENDING) and entry.is_file(follow_symlinks=False) and after != (entry.name,):
             yield below / entry.name
 
 
