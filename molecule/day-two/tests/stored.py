@@ -13,8 +13,9 @@ import json, os, pwd, sys, whisper
 path, archives, points = json.load(sys.stdin)
 os.umask(0o027)
 os.makedirs(os.path.dirname(path), exist_ok=True)
-if not os.path.exists(path):
-    whisper.create(path, [tuple(archive) for archive in archives], 0, "sum", sparse=True)
+if os.path.exists(path):
+    os.unlink(path)
+whisper.create(path, [tuple(archive) for archive in archives], 0, "sum", sparse=True)
 for stamp, value in points:
     whisper.update(path, value, stamp, now=stamp)
 owner = pwd.getpwnam("_graphite")

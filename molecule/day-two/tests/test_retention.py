@@ -8,7 +8,7 @@ from site_under_test import Site
 from stored import Stored
 
 SCHEMAS = "/etc/carbon/storage-schemas.conf"
-RULE = "[retained]\npattern = ^stats\\.retained\\.\nretentions = 10s:12h,1m:14d,10m:90d,1h:5y\n\n"
+RULE = "[retained]\npattern = ^stats\\.retained\\..*count$\nretentions = 10s:12h,1m:14d,10m:90d,1h:5y\n\n"
 BEFORE = [(10, 2160), (60, 10080), (600, 12960), (3600, 43800)]
 BACKUP = "/var/lib/graphite/retention-backup"
 SERIES = 40
