@@ -85,9 +85,9 @@ class Stored:
         """Have the aggregator forget counters, which it would tell as 0 for ever."""
         self.site.python(CONSOLE, f"delcounters {' '.join(buckets)}")
 
-    def tags(self, path: str, **form: str) -> Any:
+    def tags(self, url: str, /, **form: str) -> Any:
         """What graphite-web's database of tags answers."""
-        return json.loads(self.site.python(TAGS, [path, form]))
+        return json.loads(self.site.python(TAGS, [url, form]))
 
     def exists(self, series: str) -> bool:
         """Whether the series has a file."""
