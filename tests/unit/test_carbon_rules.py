@@ -31,6 +31,11 @@ def test_what_whisper_creates_has_that_size(rules, tmp_path):
     assert (tmp_path / "a.wsp").stat().st_size == rules.retention_bytes("10s:1h,1m:1d")
 
 
+def test_the_methods_are_those_of_whisper(rules):
+    """carbon does not start with another."""
+    assert set(rules.METHODS) == set(whisper.aggregationMethods)
+
+
 @pytest.mark.parametrize(
     ("retentions", "complaint"),
     [

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800, "years": 31536000}
-METHODS = ("average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin", "median")
+METHODS = ("average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin")
 POINT_BYTES = 12
 CATCH_ALL = ("", "^", ".*", "^.*", "^.*$", ".*$", ".+", "^.+", "^.+$")
 

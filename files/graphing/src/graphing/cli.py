@@ -1,4 +1,4 @@
-"""The command `graphing`: one sub-command per daemon.
+"""The command `graphing`: one sub-command per daemon, and those that work on stored series.
 
 Exit codes: 0 for a clean stop or a good configuration, 1 for a failure while running,
 2 for a command line or a configuration that can't be used.
@@ -15,11 +15,14 @@ from graphing.log import set_up_logging
 from graphing.statsd import server as statsd
 from graphing.statsd import tail
 from graphing.statsd.settings import Settings, read_settings
+from graphing.store import options as store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sub-command named in `arguments` (default: the process's own); return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.daemon in store.COMMANDS:
+        return int(options.run(options))
     if options.daemon == "statsd" and options.what == "tail":
         return tail.run(options.host, options.port, options.pattern, options.seconds, sys.stdout)
     try:
@@ -48,4 +51,5 @@ def _parser() -> argparse.ArgumentParser:
     live.add_argument("--host", default=console.host, help=f"where the console listens ({console.host})")
     live.add_argument("--port", type=int, default=console.port, help=f"its port ({console.port})")
     live.add_argument("--seconds", type=float, default=0.0, help="how long to show them (0: until Ctrl-C)")
+    store.add_parsers(daemons)
     return parser

@@ -1,0 +1,173 @@
+"""carbon as its configuration describes it, and what its caches hold that is not on disk yet.
+
+The caches are asked by the protocol of graphite-web (carbon.protocols.CacheManagementHandler): a length, then a pickle.
+"""
+
+import configparser
+import io
+import pickle
+import socket
+import struct
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from graphing.store import StoreError
+
+_TIMEOUT = 10.0
+_DEADLINE = 60.0
+_PAUSE = 0.2
+_NAMES_AT_ONCE = 1000
+_LONGEST_ANSWER = 256 * 1024 * 1024
+
+
+class _Plain(pickle.Unpickler):
+    """Reads numbers, texts, lists and dictionaries: no pickle makes it call anything."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
+
+
+class Carbon:
+    """What /etc/carbon/carbon.conf says. Raises StoreError for what it lacks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._path = folder / "carbon.conf"
+        self._peers: dict[str, socket.socket] = {}
+        self._parser = configparser.ConfigParser(interpolation=None)
+        try:
+            with self._path.open(encoding="utf-8") as lines:
+                self._parser.read_file(lines)
+        except OSError as error:
+            raise StoreError(f"{self._path}: {error.strerror}; run playbooks/site.yml, which writes it") from error
+        except (configparser.Error, UnicodeDecodeError) as error:
+            raise StoreError(f"{self._path}: {' '.join(str(error).split())}") from error
+
+    def setting(self, key: str, instance: str = "", default: str = "") -> str:
+        """A setting of one cache, or of all of them."""
+        for section in (f"cache:{instance}", "cache"):
+            if self._parser.has_option(section, key):
+                return self._parser.get(section, key)
+        return default
+
+    @property
+    def root(self) -> Path:
+        """The directory of the whisper files."""
+        found = self.setting("LOCAL_DATA_DIR")
+        if not found:
+            raise StoreError(f"{self._path}: [cache] has no LOCAL_DATA_DIR; run playbooks/site.yml, which writes it")
+        return Path(found)
+
+    @property
+    def instances(self) -> list[str]:
+        """The names of the caches; one without a name is called by its host alone."""
+        return [section.partition(":")[2] for section in self._parser.sections() if section.startswith("cache:")]
+
+    def check_locks(self) -> None:
+        """Raise StoreError unless carbon locks the files that it writes to."""
+        if self.setting("WHISPER_LOCK_WRITES").lower() != "true":
+            raise StoreError(
+                f"{self._path}: WHISPER_LOCK_WRITES is not True, so carbon could write to a file while it is "
+                "exchanged; run playbooks/site.yml, which sets it, first"
+            )
+
+    def waiting(self, names: Iterable[str]) -> set[str]:
+        """Those of the series of which a cache holds points that it has not written yet."""
+        wanted = list(names)
+        found: set[str] = set()
+        for instance in self.instances:
+            for start in range(0, len(wanted), _NAMES_AT_ONCE):
+                answer = self._ask(
+                    instance, {"type": "cache-query-bulk", "metrics": wanted[start : start + _NAMES_AT_ONCE]}
+                )
+                found |= {name for name, points in answer.get("datapointsByMetric", {}).items() if points}
+        return found
+
+    def settle(self, names: Iterable[str]) -> set[str]:
+        """Wait until the caches have written all points of the series; those that still get new ones are returned.
+
+        What carbon has taken out of its memory and not yet written is told by nothing. Its writer does one series after
+        the other, so that is done as soon as anything else was written later: its own metrics are, at each interval.
+        """
+        wanted = list(names)
+        end = time.monotonic() + _DEADLINE
+        while left := self.waiting(wanted):
+            if time.monotonic() > end:
+                return left
+            time.sleep(_PAUSE)
+        asked = time.time()
+        for instance in self.instances:
+            self._await_a_write(instance, asked)
+        return self.waiting(wanted)
+
+    def _await_a_write(self, instance: str, since: float) -> None:
+        own = self.root / self.setting("CARBON_METRIC_PREFIX", instance, "carbon") / "agents"
+        end = time.monotonic() + _DEADLINE
+        while not any(path.stat().st_mtime > since for path in own.glob(f"*-{instance}/**/*.wsp")):
+            if time.monotonic() > end:
+                raise StoreError(
+                    f"carbon-cache {instance} has written none of its own metrics to {own} for {_DEADLINE:.0f} s: "
+                    f"see journalctl -u carbon-cache@{instance}"
+                )
+            time.sleep(_PAUSE)
+
+    def _ask(self, instance: str, request: dict[str, Any]) -> dict[str, Any]:
+        port = self.setting("CACHE_QUERY_PORT", instance)
+        try:
+            # Once more if it is a connection of before, to a cache that has been started anew since.
+            reused = instance in self._peers
+            try:
+                answer = self._exchange(instance, int(port), request)
+            except OSError:
+                if not reused:
+                    raise
+                self._peers.pop(instance).close()
+                answer = self._exchange(instance, int(port), request)
+        except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise StoreError(
+                f"carbon-cache {instance} does not answer on 127.0.0.1 port {port} ({error}): "
+                f"systemctl start carbon-cache@{instance}, then run this again"
+            ) from error
+        if not isinstance(answer, dict):
+            raise StoreError(f"127.0.0.1 port {port} is not the query port of carbon-cache {instance}")
+        return answer
+
+    def _exchange(self, instance: str, port: int, request: dict[str, Any]) -> Any:
+        # One connection for all questions: carbon logs each.
+        if instance not in self._peers:
+            self._peers[instance] = socket.create_connection(("127.0.0.1", port), _TIMEOUT)
+        peer = self._peers[instance]
+        raw = pickle.dumps(request, protocol=2)
+        peer.sendall(struct.pack("!L", len(raw)) + raw)
+        size = struct.unpack("!L", _receive(peer, 4))[0]
+        return _Plain(io.BytesIO(_receive(peer, min(size, _LONGEST_ANSWER)))).load()
+
+
+class NoCarbon:
+    """Stands for carbon where none writes to the files: a copy of a tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_locks(self) -> None:
+        """Nobody writes, so nobody must lock."""
+
+    def waiting(self, names: Iterable[str]) -> set[str]:
+        """No cache, no points in it."""
+        return set()
+
+    def settle(self, names: Iterable[str]) -> set[str]:
+        """The same."""
+        return set()
+
+
+def _receive(peer: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = peer.recv(min(size - len(data), 1 << 20))
+        if not part:
+            raise OSError("it closed the connection")
+        data += part
+    return data

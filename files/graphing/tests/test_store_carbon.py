@@ -1,0 +1,150 @@
+"""carbon's configuration and its caches, asked over a real socket by the protocol of its query port."""
+
+import os
+import pickle
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from store_support import create, layout
+
+from graphing.store import StoreError
+from graphing.store import carbon as module
+from graphing.store.carbon import Carbon
+
+OWN = layout((10, 360))
+
+
+class Cache:
+    """Answers as carbon's CacheManagementHandler does."""
+
+    def __init__(self, points=None, raw=None, forgetful=False):
+        self.forgetful = forgetful
+        self.points = points or {}
+        self.raw = raw
+        self.asked = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(peer,), daemon=True).start()
+
+    def _answer(self, peer):
+        with peer:
+            while head := peer.recv(4, socket.MSG_WAITALL):
+                request = pickle.loads(peer.recv(struct.unpack("!L", head)[0], socket.MSG_WAITALL))
+                assert request["type"] == "cache-query-bulk"
+                self.asked.append(request["metrics"])
+                found = {name: list(self.points.get(name, {}).items()) for name in request["metrics"]}
+                answer = self.raw or pickle.dumps({"datapointsByMetric": found}, protocol=2)
+                peer.sendall(struct.pack("!L", len(answer)) + answer)
+                if self.forgetful:
+                    return
+
+
+@pytest.fixture
+def configured(tmp_path):
+    def configured(**ports):
+        lines = ["[cache]", f"LOCAL_DATA_DIR = {tmp_path}/whisper/", "WHISPER_LOCK_WRITES = True", ""]
+        for name, port in ports.items():
+            lines += [f"[cache:{name}]", f"CACHE_QUERY_PORT = {port}", ""]
+        (tmp_path / "carbon.conf").write_text("\n".join(lines))
+        return Carbon(tmp_path)
+
+    return configured
+
+
+def test_points_in_any_cache_are_waiting(configured):
+    one, other = Cache({"a": {10: 1.0}}), Cache({"b": {10: 2.0}})
+    assert configured(a=one.port, b=other.port).waiting(["a", "b", "c"]) == {"a", "b"}
+
+
+def test_many_names_are_asked_in_pieces(configured):
+    cache = Cache({"s2500": {10: 1.0}})
+    assert configured(a=cache.port).waiting(f"s{n}" for n in range(3000)) == {"s2500"}
+    assert [len(asked) for asked in cache.asked] == [1000, 1000, 1000]
+
+
+def test_a_cache_that_was_started_anew_is_asked_again(configured):
+    carbon = configured(a=Cache({"a": {10: 1.0}}, forgetful=True).port)
+    assert [carbon.waiting(["a", "b"]) for _ in range(3)] == [{"a"}] * 3
+
+
+def test_a_cache_has_settled_when_it_is_empty_and_has_written_something_since(configured, tmp_path):
+    cache = Cache({"a": {10: 1.0}})
+    own = tmp_path / "whisper/carbon/agents/host-a/cache/size.wsp"
+    create(own, OWN)
+    settled = []
+    thread = threading.Thread(target=lambda: settled.append(configured(a=cache.port).settle(["a"])))
+    thread.start()
+    while len(cache.asked) < 2:
+        assert thread.is_alive()
+    cache.points.clear()
+    while cache.asked[-1:] != [["a"]] or len(cache.asked) < 3:
+        assert thread.is_alive()
+    assert settled == []
+    while thread.is_alive():
+        create(own.with_name(f"{time.time_ns()}.wsp"), OWN)
+    assert settled == [set()]
+
+
+def test_a_cache_that_gets_points_all_the_time_is_told(configured, monkeypatch):
+    monkeypatch.setattr(module, "_DEADLINE", 0.1)
+    assert configured(a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
+
+
+def test_a_cache_that_writes_nothing_is_named(configured, monkeypatch):
+    monkeypatch.setattr(module, "_DEADLINE", 0.1)
+    with pytest.raises(StoreError, match="carbon-cache a has written none of its own metrics"):
+        configured(a=Cache().port).settle(["a"])
+
+
+@pytest.mark.parametrize("raw", [b"nonsense", pickle.dumps([1])])
+def test_an_answer_that_is_none_is_refused(configured, raw):
+    with pytest.raises(StoreError, match="carbon-cache a"):
+        configured(a=Cache(raw=raw).port).waiting(["a"])
+
+
+class Trap:
+    """Makes a directory when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_an_answer_calls_nothing(configured, tmp_path):
+    with pytest.raises(StoreError, match=r"mkdir is no plain value"):
+        configured(a=Cache(raw=pickle.dumps(Trap(tmp_path / "made"))).port).waiting(["a"])
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_cache_that_is_down_is_named(configured):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(StoreError, match=f"carbon-cache a does not answer on 127.0.0.1 port {port}"):
+        configured(a=port).waiting(["a"])
+
+
+def test_files_are_only_touched_if_carbon_locks_them(configured, tmp_path):
+    configured(a=1).check_locks()
+    (tmp_path / "carbon.conf").write_text("[cache]\nWHISPER_LOCK_WRITES = False\n")
+    with pytest.raises(StoreError, match=r"carbon\.conf: WHISPER_LOCK_WRITES is not True.*site\.yml"):
+        Carbon(tmp_path).check_locks()
+    with pytest.raises(StoreError, match="has no LOCAL_DATA_DIR"):
+        _ = Carbon(tmp_path).root
+
+
+def test_a_configuration_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"carbon\.conf: No such file"):
+        Carbon(tmp_path)
