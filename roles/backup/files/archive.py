@@ -71,8 +71,13 @@ def environment(given):
     }
 
 
+def called(given):
+    """What a person calls the repository: it may be a copy of another one that is read."""
+    return given.get("called", given["repository"])
+
+
 def why(repository, log):
-    """One sentence of what Borg logged as JSON; what it has no name for counts as damage if it sounds so."""
+    """One sentence of what Borg logged as JSON; what it has no name for may be damage."""
     entries = []
     for line in log.splitlines():
         with contextlib.suppress(ValueError):
@@ -90,7 +95,7 @@ def borg(given, *arguments, **options):
     pipes = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
     done = subprocess.run([*BORG, *arguments], env=environment(given), check=False, **pipes, **options)
     if done.returncode not in (0, 1):
-        raise Trouble(why(given["repository"], done.stderr))
+        raise Trouble(why(called(given), done.stderr))
     return done.stdout
 
 
@@ -270,15 +275,15 @@ def fill(stream, given):
     for name in series_files(given["whisper"]):
         path = Path(given["whisper"], name)
         try:
-            content, changed = between_updates(path), path.stat().st_mtime
+            content, status = between_updates(path), path.stat()
         except FileNotFoundError:
             continue  # removed meanwhile
         if len(content) != full_size(content):
-            if changed >= stream.began:
+            if status.st_mtime >= stream.began:
                 born += 1  # carbon is making it: all its numbers are younger than the backup
                 continue
             damaged.append(name)
-        stream.add(f"whisper/{name}", content, 0o644)
+        stream.add(f"whisper/{name}", content, status.st_mode & 0o777)
     return damaged, born
 
 
@@ -358,14 +363,14 @@ def chosen(given):
     if given["archive"] in own:
         return given["archive"]
     if given["archive"] and own:
-        raise Trouble(f"{given['repository']} has no {given['archive']}; it has {', '.join(own[-8:])}.")
+        raise Trouble(f"{called(given)} has no {given['archive']}; it has {', '.join(own[-8:])}.")
     if own:
         return own[-1]
     hosts = sorted({name.rpartition("@")[0] for name in found})
     if not hosts:
-        raise Trouble(f"{given['repository']}: there are no backups there.")
+        raise Trouble(f"{called(given)}: there are no backups there.")
     raise Trouble(
-        f"The backups in {given['repository']} are of {', '.join(hosts)}, not of {given['host']}. "
+        f"The backups in {called(given)} are of {', '.join(hosts)}, not of {given['host']}. "
         f"To let this host take its place, say -e restore_host={hosts[0]}"
     )
 
@@ -376,9 +381,7 @@ def find(given):
     with tempfile.TemporaryDirectory(dir="/run") as scratch:  # in memory: secrets are among them
         borg(given, "extract", f"{given['repository']}::{archive}", MANIFEST, "controller", cwd=scratch)
         if not Path(scratch, MANIFEST).is_file():
-            raise Trouble(
-                f"{archive} in {given['repository']} is not whole: its manifest is missing. Take another one."
-            )
+            raise Trouble(f"{archive} in {called(given)} is not whole: its manifest is missing. Take another one.")
         manifest = json.loads(Path(scratch, MANIFEST).read_bytes())
         names = {name: entry for name, entry in manifest.pop("files").items() if name.startswith("controller/")}
         if wrong := list(faults(scratch, names)):
@@ -437,13 +440,12 @@ def aside(path, ending):
 
 
 def own(path, owner):
-    """Give a file, or a folder and all in it, to a user and the group of its name."""
-    for folder, _, names in os.walk(path):
-        shutil.chown(folder, owner, owner)
-        for name in names:
+    """Give a file, or a folder and all in it, to a user and the group of its name; folders with the service's mode."""
+    shutil.chown(path, owner, owner)
+    for folder, folders, names in os.walk(path):
+        for name in folders + names:
             shutil.chown(Path(folder, name), owner, owner)
-    if path.is_file():
-        shutil.chown(path, owner, owner)
+        Path(folder).chmod(0o750)
 
 
 def place(given):

@@ -3,7 +3,8 @@
 
     note NAME...   keeps what is installed now, if nothing is kept yet, and adds the names to those that were asked for
     brought        JSON: {"packages": to be purged, "stay": those that another package needs, "users": that were not
-                   there, "known": whether the record tells what was there before}
+                   there, "journal": whether one was on disk, "rmem_max", "known": whether the record
+                   tells what was there before}
 
 The record is written before a package is installed, so that an interrupted run leaves it complete.
 """
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 RECORD = Path("/var/lib/graphing/before.json")
+JOURNAL = Path("/var/log/journal")
 
 
 def installed():
@@ -36,6 +38,7 @@ def now():
         "users": sorted(entry.pw_name for entry in pwd.getpwall()),
         "groups": sorted(entry.gr_name for entry in grp.getgrall()),
         "rmem_max": int(setting.read_text()) if setting.exists() else None,
+        "journal": JOURNAL.exists(),
         "asked": [],
     }
 
@@ -63,7 +66,7 @@ def removed_with(names, *options):
 def brought():
     """What came with the platform and is still there."""
     if not RECORD.exists():
-        return {"known": False, "packages": [], "stay": [], "users": [], "rmem_max": None}
+        return {"known": False, "packages": [], "stay": [], "users": [], "journal": True, "rmem_max": None}
     record = json.loads(RECORD.read_text())
     before = set(record["packages"])
     asked = sorted((set(record["asked"]) & set(installed())) - before)
@@ -79,6 +82,7 @@ def brought():
         "packages": sorted(gone),
         "stay": sorted(came - gone),
         "users": users,
+        "journal": record["journal"] or not record["known"],
         "rmem_max": record["rmem_max"],
     }
 
