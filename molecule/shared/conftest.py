@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,20 @@ def site(host: Any) -> Site:
 def inventory(request: pytest.FixtureRequest) -> Path:
     """The inventory that the tests were given, for playbooks that a test runs."""
     return Path(request.config.option.ansible_inventory)
+
+
+@pytest.fixture
+def updates_per_second(host: Any) -> Iterator[Callable[[int], None]]:
+    """Set how fast carbon-cache writes: with a few points a second, its cache stays full."""
+    config = "/etc/carbon/carbon.conf"
+    host.check_output(f"cp --preserve {config} {config}.before")
+
+    def change(number: int) -> None:
+        host.check_output(f"sed -i 's/^MAX_UPDATES_PER_SECOND = .*/MAX_UPDATES_PER_SECOND = {number}/' {config}")
+
+    yield change
+    host.check_output(f"mv {config}.before {config}")
+    host.check_output("systemctl kill --signal=KILL carbon-cache@a")
 
 
 @pytest.hookimpl(hookwrapper=True)

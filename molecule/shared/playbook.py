@@ -25,14 +25,14 @@ class Run:
         return " ".join(self.output.split())
 
 
-def run_playbook(name: str, inventory: Path, *options: str, **variables: Any) -> Run:
-    """Run playbooks/NAME.yml on an inventory, with ansible-playbook's options and extra variables."""
-    command = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *options]
+def run_playbook(name: str, inventory: Path, *options: str, root: Path = ROOT, **variables: Any) -> Run:
+    """Run playbooks/NAME.yml of a checkout on an inventory, with ansible-playbook's options and extra variables."""
+    command = ["ansible-playbook", "-i", str(inventory), str(root / f"playbooks/{name}.yml"), *options]
     if variables:
         command += ["--extra-vars", json.dumps(variables)]
     run = subprocess.run(
         command,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env={**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

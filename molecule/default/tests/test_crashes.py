@@ -106,20 +106,6 @@ def test_carbon_away_for_some_flushes(site, host, bucket):
     assert stamps == list(range(stamps[0], stamps[-1] + 1, 10)), "an interval is missing or at another time"
 
 
-@pytest.fixture
-def updates_per_second(host):
-    """Set how fast carbon-cache writes: with a few points a second, its cache stays full."""
-    config = "/etc/carbon/carbon.conf"
-    host.check_output(f"cp --preserve {config} {config}.before")
-
-    def change(number):
-        host.check_output(f"sed -i 's/^MAX_UPDATES_PER_SECOND = .*/MAX_UPDATES_PER_SECOND = {number}/' {config}")
-
-    yield change
-    host.check_output(f"mv {config}.before {config}")
-    host.check_output("systemctl kill --signal=KILL carbon-cache@a")
-
-
 def test_carbon_killed_with_a_full_cache(site, host, bucket, updates_per_second):
     count = 400
 

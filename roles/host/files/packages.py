@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""What this host was before the platform came, so that it can go again: packages.py note NAME... | brought.
+
+    note NAME...   keeps what is installed now, if nothing is kept yet, and adds the names to those that were asked for
+    brought        JSON: {"packages": to be purged, "stay": those that another package needs, "users": that were not
+                   there, "journal": whether one was on disk, "rmem_max", "known": whether the record
+                   tells what was there before}
+
+The record is written before a package is installed, so that an interrupted run leaves it complete.
+"""
+
+import grp
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+RECORD = Path("/var/lib/graphing/before.json")
+JOURNAL = Path("/var/log/journal")
+
+
+def installed():
+    """Names of the installed packages."""
+    command = ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return sorted({line.split()[1] for line in lines if line.startswith("ii")})
+
+
+def now():
+    """The host as it is. If the platform is on it already, the record cannot tell what was there before."""
+    setting = Path("/proc/sys/net/core/rmem_max")
+    return {
+        "known": not Path("/etc/systemd/system/graphing.target").exists(),
+        "packages": installed(),
+        "users": sorted(entry.pw_name for entry in pwd.getpwall()),
+        "groups": sorted(entry.gr_name for entry in grp.getgrall()),
+        "rmem_max": int(setting.read_text()) if setting.exists() else None,
+        "journal": JOURNAL.exists(),
+        "asked": [],
+    }
+
+
+def note(names):
+    """Add the names to the record, and begin it if there is none."""
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else now()
+    record["asked"] = sorted({*record["asked"], *names})
+    RECORD.parent.mkdir(mode=0o755, exist_ok=True)
+    scratch = RECORD.with_suffix(".new")
+    with scratch.open("w") as file:
+        json.dump(record, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(RECORD)
+
+
+def removed_with(names, *options):
+    """What apt would remove if these were to be removed."""
+    command = ["apt-get", "--simulate", "--purge", *options, "remove", *names]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LANG": "C"}).stdout
+    return set(re.findall(r"^(?:Purg|Remv) (\S+)", shown, re.MULTILINE))
+
+
+def brought():
+    """What came with the platform and is still there."""
+    if not RECORD.exists():
+        return {"known": False, "packages": [], "stay": [], "users": [], "journal": True, "rmem_max": None}
+    record = json.loads(RECORD.read_text())
+    before = set(record["packages"])
+    asked = sorted((set(record["asked"]) & set(installed())) - before)
+    # With those that came for their sake alone. What was there before stays, even if nothing needs it.
+    came = removed_with(asked, "--auto-remove") - before if asked else set()
+    gone = set(came)
+    # What somebody has installed since may need one of them: that one stays.
+    while gone and (others := removed_with(sorted(gone)) - gone):
+        gone -= {name for name in gone if removed_with([name]) & others} or set(gone)
+    users = sorted({entry.pw_name for entry in pwd.getpwall()} - set(record["users"]))
+    return {
+        "known": record["known"],
+        "packages": sorted(gone),
+        "stay": sorted(came - gone),
+        "users": users,
+        "journal": record["journal"] or not record["known"],
+        "rmem_max": record["rmem_max"],
+    }
+
+
+def main():
+    """Do what the arguments say."""
+    match sys.argv[1:]:
+        case ["note", *names]:
+            note(names)
+        case ["brought"]:
+            print(json.dumps(brought()))
+        case _:
+            sys.exit(__doc__)
+
+
+main()
