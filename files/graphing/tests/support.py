@@ -116,7 +116,7 @@ class Daemon:
                 **settings,
             },
             "carbon": {"port": carbon_port, "journal": str(folder / "journal"), **tables.get("carbon", {})},
-            "console": {"port": 0, **tables.get("console", {})},
+            "console": {"port": 0, "http_port": 0, **tables.get("console", {})},
             **{name: keys for name, keys in tables.items() if name not in ("carbon", "console")},
         }
         self.write()

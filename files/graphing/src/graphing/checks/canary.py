@@ -1,0 +1,162 @@
+"""A number of our own, sent as clients send theirs and followed hop by hop to where it stops.
+
+Its value is the time at which it was sent. So each place on the way tells by its newest value how late it is, and
+an aggregator that repeats a gauge at each flush deceives nobody.
+"""
+
+import json
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+
+from graphing.checks.verdict import State, Verdict
+from graphing.line import format_line
+
+BUCKET = "graphing.canary.event"
+"""What is sent to the aggregator, as a gauge."""
+LINE = "graphing.canary.line"
+"""What is sent to carbon."""
+
+_TIMEOUT = 5.0
+_LONGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was seen of a canary at each hop: troubles are sentences, empty for none; times are seconds since 1970.
+
+    A hop that is not on this host, or not on this canary's way, has no trouble.
+    """
+
+    check: str
+    to: str
+    """Where it is sent, for people: 8125/udp."""
+    since: float
+    """What was sent at this time or later must have arrived."""
+    socket: str = ""
+    aggregator: str = ""
+    relay: str = ""
+    caches: Mapping[str, str] | None = None
+    """Trouble by instance; None: there is no carbon-cache on this host."""
+    cached: float = 0.0
+    """The newest value in a cache's memory, 0 for none."""
+    filed: float = 0.0
+    file: str = ""
+    file_trouble: str = ""
+    rendered: float = 0.0
+    web: str = ""
+    has_web: bool = True
+    queued: int = 0
+    """Lines that wait in the aggregator."""
+
+
+def arrived(sight: Sight) -> bool:
+    """Tell whether it is everywhere that it should be: on disk, and in the answer of the web server."""
+    return _is_seen(sight) and (sight.caches is None or sight.filed >= sight.since)
+
+
+def _is_seen(sight: Sight) -> bool:
+    """Tell whether a person would see it."""
+    if sight.has_web:
+        return sight.rendered >= sight.since
+    return sight.caches is None or max(sight.cached, sight.filed) >= sight.since
+
+
+def broken(sight: Sight) -> bool:
+    """Tell whether a hop is closed, so that waiting is of no use."""
+    return bool(sight.socket or sight.aggregator or sight.relay or any((sight.caches or {}).values()))
+
+
+def judge(sight: Sight, now: float) -> Verdict:
+    """Tell whether it arrived, or at which hop it stopped."""
+    if arrived(sight):
+        newest = max(sight.rendered, sight.filed, sight.cached)
+        age = f", {max(0.0, now - newest):.0f} s after it was sent" if newest else ""
+        end = "in the graph" if sight.has_web else "in carbon" if sight.caches is not None else "in the aggregator"
+        return Verdict(sight.check, State.OK, f"a number sent to {sight.to} is {end}{age}")
+    hop, why, remedy = next(stop for stops_there, *stop in _hops(sight) if stops_there)
+    if _is_seen(sight):
+        what = f"a number sent to {sight.to} is in the graph, but not on disk: {why}"
+        return Verdict(sight.check, State.WARN, what, remedy)
+    return Verdict(sight.check, State.FAIL, f"a number sent to {sight.to} stops at {hop}: {why}", remedy)
+
+
+def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
+    """Yield the hops in their order: whether it stops there, the hop's name, why, and what to do."""
+    carbon_here = sight.caches is not None
+    seen = _is_seen(sight)
+    if not seen:
+        yield sight.socket, "socket", sight.socket, "systemctl start statsd.socket statsd.service"
+        yield sight.aggregator, "aggregator", sight.aggregator, _restart("statsd")
+        yield sight.relay, "relay", sight.relay, _restart("carbon-c-relay")
+        for instance, trouble in (sight.caches or {}).items():
+            unit = f"carbon-cache@{instance}"
+            yield trouble, "carbon", f"{unit}: {trouble}", _restart(unit)
+    in_carbon = not carbon_here or max(sight.cached, sight.filed) >= sight.since or seen
+    waiting = f"it has {sight.queued} lines that carbon has not taken"
+    yield not in_carbon and sight.queued, "aggregator", waiting, "journalctl -n 30 -u statsd -u carbon-c-relay"
+    yield not in_carbon, "relay", "it took the number, but no carbon-cache has got it", _restart("carbon-c-relay")
+    why = sight.file_trouble or f"carbon holds it in memory and has not written it to {sight.file}"
+    remedy = "journalctl -n 30 -u 'carbon-cache@*'; look for a full disk (df -h /var/lib/graphite) and the check cache"
+    yield carbon_here and sight.filed < sight.since, "file", why, remedy
+    yield sight.web, "web", sight.web, "systemctl restart nginx graphite-web; journalctl -n 30 -u nginx -u graphite-web"
+    yield True, "web", "the file has it, and the answer of /render has not", _restart("graphite-web")
+
+
+def _restart(unit: str) -> str:
+    return f"systemctl restart {unit}; journalctl -n 30 -u {unit}"
+
+
+# Sending
+
+
+def send_event(port: int, now: float) -> str:
+    """Send one to the aggregator; return what is wrong, or nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            out.sendto(f"{BUCKET}:{now:.3f}|g".encode(), ("127.0.0.1", port))
+    except OSError as error:
+        return f"nothing can be sent to {port}/udp: {error.strerror}"
+    return ""
+
+
+def send_line(host: str, port: int, now: float) -> str:
+    """Send one to carbon; return what is wrong, or nothing."""
+    try:
+        with socket.create_connection((host, port), _TIMEOUT) as out:
+            out.sendall(format_line(LINE, round(now, 3), int(now)).encode())
+    except OSError as error:
+        return f"nobody takes lines on {host} port {port}: {error.strerror or error}"
+    return ""
+
+
+# Reading
+
+
+def render(url: str, authority: str, series: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Ask for the newest values of some series; return {series: value} and what is wrong, or nothing."""
+    query = urllib.parse.urlencode(
+        [*(("target", name) for name in series), ("from", "-10min"), ("format", "json"), ("noCache", "true")]
+    )
+    try:
+        with _opener(authority).open(f"{url}/render?{query}", timeout=_TIMEOUT) as answer:
+            said = json.loads(answer.read(_LONGEST))
+        return {each["target"]: _newest(each["datapoints"]) for each in said}, ""
+    except (OSError, ValueError, KeyError, TypeError, HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+        return {}, f"{url}/render: {code}{getattr(reason, 'strerror', None) or reason}"
+
+
+def _newest(points: Sequence[Sequence[float | None]]) -> float:
+    return max((value for value, _ in points if value is not None), default=0.0)
+
+
+def _opener(authority: str) -> urllib.request.OpenerDirector:
+    context = ssl.create_default_context(cafile=authority or None)
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
