@@ -64,7 +64,10 @@ def _is_seen(sight: Sight) -> bool:
     """Tell whether a person would see it."""
     if sight.has_web:
         return sight.rendered >= sight.since
-    return sight.caches is None or max(sight.cached, sight.filed) >= sight.since
+    if sight.caches is not None:
+        return max(sight.cached, sight.filed) >= sight.since
+    # Its way goes on to another host.
+    return not broken(sight)
 
 
 def broken(sight: Sight) -> bool:
