@@ -1,13 +1,17 @@
 """The verdicts of all checks, each over what was measured."""
 
+import http.server
 import itertools
+import ssl
 import subprocess
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from support import free_port
 
-from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, services
+from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, services, web
 from graphing.checks.aggregator import Report
 from graphing.checks.canary import Sight
 from graphing.checks.carbon import Counts
@@ -72,8 +76,8 @@ REFUSED = "port 7102: Connection refused"
         ({}, "relay: it took the number", "carbon-c-relay"),
         ({"cached": NOW}, "file: carbon holds it in memory and has not written it to /w/x.wsp", "df -h"),
         ({"cached": NOW, "file_trouble": "/w/x.wsp: Permission denied"}, "file: /w/x.wsp: Permission", "df -h"),
-        ({"filed": NOW}, "web: the file has it", "graphite-web"),
-        ({"filed": NOW, "web": "http://x/render: Connection refused"}, "web: http://x/render", "nginx"),
+        ({"filed": NOW}, "render: the file has it", "graphite-web"),
+        ({"filed": NOW, "render": "/render answers 502"}, "render: /render answers 502", "graphite-web"),
     ],
 )
 def test_a_number_that_stops_is_followed_to_its_hop(seen, hop, remedy):
@@ -84,7 +88,7 @@ def test_a_number_that_stops_is_followed_to_its_hop(seen, hop, remedy):
 
 
 def test_the_first_hop_that_is_closed_counts():
-    everything = replace(NOT_YET, relay="relay", aggregator="aggregator", web="web", caches={"a": "carbon"})
+    everything = replace(NOT_YET, relay="relay", aggregator="aggregator", render="render", caches={"a": "carbon"})
     assert " stops at aggregator: " in canary.judge(everything, NOW).what
     assert " stops at carbon: " in canary.judge(replace(everything, relay="", aggregator=""), NOW).what
 
@@ -102,10 +106,10 @@ def test_a_closed_side_door_does_not_matter_to_a_number_that_came_through():
 @pytest.mark.parametrize(
     ("seen", "arrives"),
     [
-        ({"has_web": False}, True),
-        ({"has_web": False, "filed": 0.0, "cached": NOW}, False),
-        ({"has_web": False, "caches": None, "filed": 0.0}, True),
-        ({"has_web": False, "caches": None, "filed": 0.0, "relay": "refused"}, False),
+        ({"has_render": False}, True),
+        ({"has_render": False, "filed": 0.0, "cached": NOW}, False),
+        ({"has_render": False, "caches": None, "filed": 0.0}, True),
+        ({"has_render": False, "caches": None, "filed": 0.0, "relay": "refused"}, False),
         ({"caches": None, "filed": 0.0}, True),
         ({"caches": None, "filed": 0.0, "rendered": 0.0}, False),
     ],
@@ -364,7 +368,7 @@ def test_the_end_of_a_certificate_is_what_openssl_says(made):
 )
 def test_a_certificate_is_warned_of_in_time(made, days_before, state, what):
     end = certificate.end_of(made.read_text())
-    found = certificate.check(str(made), 21, end - days_before * 86_400)
+    found = certificate.check_file(str(made), 21, end - days_before * 86_400)
     assert found.state is state
     assert what in found.what
 
@@ -373,7 +377,7 @@ def test_a_certificate_is_warned_of_in_time(made, days_before, state, what):
 def test_a_file_without_a_certificate_fails(tmp_path, damage):
     file = tmp_path / "bad.pem"
     file.write_text(damage)
-    found = certificate.check(str(file), 21, NOW)
+    found = certificate.check_file(str(file), 21, NOW)
     assert found.state is FAIL
     assert "certificate" in found.what
 
@@ -382,12 +386,13 @@ def test_a_certificate_cut_short_fails(made, tmp_path):
     lines = made.read_text().splitlines()
     file = tmp_path / "cut.pem"
     file.write_text("\n".join([*lines[:3], lines[-1]]))
-    assert certificate.check(str(file), 21, NOW).what == f"{file}: holds a damaged certificate"
+    assert certificate.check_file(str(file), 21, NOW).what == f"{file} holds a damaged certificate"
 
 
-def test_a_missing_file_fails_and_none_named_is_no_check(tmp_path):
-    assert certificate.check(str(tmp_path / "none.pem"), 21, NOW).what.endswith("none.pem: No such file or directory")
-    assert certificate.check("", 21, NOW) is None
+def test_a_missing_file_fails(tmp_path):
+    assert certificate.check_file(str(tmp_path / "none.pem"), 21, NOW).what.endswith(
+        "none.pem: No such file or directory"
+    )
 
 
 # The clock
@@ -424,6 +429,51 @@ def test_what_the_time_services_say_is_read(read, said, offset):
 @pytest.mark.parametrize(("offset", "state"), [(None, UNKNOWN), (0.2, OK), (0.999, OK), (1.0, FAIL), (3600.0, FAIL)])
 def test_a_clock_that_is_off_by_a_second_has_failed(offset, state):
     assert clock.judge(offset, 1.0).state is state
+
+
+# The web server
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble", "state", "remedy"),
+    [
+        (200, "", OK, ""),
+        (302, "", OK, ""),
+        (403, "", OK, ""),
+        (502, "", FAIL, "restart graphite-web"),
+        (0, "Connection refused", FAIL, "restart nginx"),
+    ],
+)
+def test_the_first_page_is_what_people_meet(code, trouble, state, remedy):
+    found = web.judge("https://x", code, trouble)
+    assert found.state is state
+    assert remedy in found.remedy
+    assert (trouble or str(code) if state is FAIL else "answers") in found.what
+
+
+@pytest.fixture(scope="module")
+def shown(made):
+    """An https server with that certificate; its address."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, f"{made}.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_certificate_that_is_shown_is_looked_at(made, shown):
+    assert certificate.end_of(web.shown_certificate(shown)) == certificate.end_of(made.read_text())
+    assert web.measure(shown) == (501, "")
+
+
+def test_where_nobody_answers_nothing_is_shown():
+    url = f"https://localhost:{free_port()}"
+    assert web.shown_certificate(url) is None
+    assert web.measure(url) == (0, "Connection refused")
+    assert web.measure(url.replace("https", "http")) == (0, "Connection refused")
 
 
 # Services

@@ -61,7 +61,7 @@ class Host:
         tables = {
             "statsd": {"config": str(self.folder / "statsd.toml")},
             "carbon": {"port": 0, "interval": 1},
-            "web": {"url": ""},
+            "web": {"url": "", "render": ""},
             "disk": {"paths": [str(self.folder)], "full_percent": 99.9},
             "watchdog": {
                 "interval": 0.1,
@@ -292,6 +292,7 @@ def test_the_doctor_names_the_hop(host):
         ("[watchdog]\ninterval = 0", "watchdog.interval = 0: must be from 0.1 to 60 seconds"),
         ("[watchdog]\ncanary_seconds = 5", "watchdog.canary_seconds = 5: must be at least 20, twice carbon.interval"),
         ('[watchdog]\nwebhook = "ftp://x"', "watchdog.webhook = 'ftp://x': must begin with http:// or https://"),
+        ('[web]\nrender = "/run/x.sock"', "web.render = '/run/x.sock': must be unix:PATH or http://HOST:PORT"),
         ('[statsd]\nconfig = "/no/such.toml"', "/no/such.toml: can't be read: No such file or directory"),
         ('[carbon]\ncaches = [{nme = "a"}]', "carbon.caches = [{'nme': 'a'}]: must be tables"),
         ('[disk]\npaths = ["here"]', "disk.paths = ['here']: must be an absolute path"),

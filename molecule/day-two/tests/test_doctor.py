@@ -117,8 +117,8 @@ CARBON = ("stops at carbon: carbon-cache@a: port 7002: Connection refused", "sys
         ("carbon-cache@a", {"event": CARBON, "line": CARBON}),
         ("carbon-c-relay", {"line": ("stops at relay: nobody takes lines on 127.0.0.1 port 2003", "carbon-c-relay")}),
         ("statsd.socket statsd", {"event": ("stops at socket: nobody listens on 8125/udp", "start statsd.socket")}),
-        ("nginx", {"event": ("stops at web: http://localhost:", "restart nginx")}),
-        ("graphite-web.socket graphite-web", {"line": ("502 Bad Gateway", "graphite-web")}),
+        ("nginx", {"web": ("Connection refused", "systemctl restart nginx")}),
+        ("graphite-web.socket graphite-web", {"line": ("stops at render: /render at unix:", "restart graphite-web")}),
     ],
 )
 def test_a_stopped_service_is_the_hop_that_is_named(host, stopped, units, stops):

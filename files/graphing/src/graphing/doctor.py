@@ -14,7 +14,7 @@ from graphing.checks.settings import Settings
 from graphing.checks.verdict import Verdict, exit_status
 from graphing.watchdog import state
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 1.0
 _BROKEN_SECONDS = 5.0
 """A hop may be closed for a moment, while a service restarts."""
 

@@ -6,13 +6,10 @@ an aggregator that repeats a gauge at each flush deceives nobody.
 
 import json
 import socket
-import ssl
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 
 from graphing.checks.verdict import State, Verdict
 from graphing.line import format_line
@@ -49,20 +46,20 @@ class Sight:
     file: str = ""
     file_trouble: str = ""
     rendered: float = 0.0
-    web: str = ""
-    has_web: bool = True
+    render: str = ""
+    has_render: bool = True
     queued: int = 0
     """Lines that wait in the aggregator."""
 
 
 def arrived(sight: Sight) -> bool:
-    """Tell whether it is everywhere that it should be: on disk, and in the answer of the web server."""
+    """Tell whether it is everywhere that it should be: on disk, and in the answer of /render."""
     return _is_seen(sight) and (sight.caches is None or sight.filed >= sight.since)
 
 
 def _is_seen(sight: Sight) -> bool:
     """Tell whether a person would see it."""
-    if sight.has_web:
+    if sight.has_render:
         return sight.rendered >= sight.since
     if sight.caches is not None:
         return max(sight.cached, sight.filed) >= sight.since
@@ -80,7 +77,7 @@ def judge(sight: Sight, now: float) -> Verdict:
     if arrived(sight):
         newest = max(sight.rendered, sight.filed, sight.cached)
         age = f", {max(0.0, now - newest):.0f} s after it was sent" if newest else ""
-        end = "in the graph" if sight.has_web else "in carbon" if sight.caches is not None else "in the aggregator"
+        end = "in the graph" if sight.has_render else "in carbon" if sight.caches is not None else "in the aggregator"
         return Verdict(sight.check, State.OK, f"a number sent to {sight.to} is {end}{age}")
     hop, why, remedy = next(stop for stops_there, *stop in _hops(sight) if stops_there)
     if _is_seen(sight):
@@ -107,8 +104,8 @@ def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
     why = sight.file_trouble or f"carbon holds it in memory and has not written it to {sight.file}"
     remedy = "journalctl -n 30 -u 'carbon-cache@*'; look for a full disk (df -h /var/lib/graphite) and the check cache"
     yield carbon_here and sight.filed < sight.since, "file", why, remedy
-    yield sight.web, "web", sight.web, "systemctl restart nginx graphite-web; journalctl -n 30 -u nginx -u graphite-web"
-    yield True, "web", "the file has it, and the answer of /render has not", _restart("graphite-web")
+    yield sight.render, "render", sight.render, _restart("graphite-web")
+    yield True, "render", "the file has it, and the answer of /render has not", _restart("graphite-web")
 
 
 def _restart(unit: str) -> str:
@@ -141,25 +138,46 @@ def send_line(host: str, port: int, now: float) -> str:
 # Reading
 
 
-def render(url: str, authority: str, series: Sequence[str]) -> tuple[dict[str, float], str]:
-    """Ask for the newest values of some series; return {series: value} and what is wrong, or nothing."""
+def render(where: str, series: Sequence[str]) -> tuple[dict[str, float], str]:
+    """Ask for the newest values of some series; return {series: value} and what is wrong, or nothing.
+
+    `where` is unix:PATH or http://HOST:PORT of the web application itself: whether nginx lets people in is another matter.
+    """
     query = urllib.parse.urlencode(
         [*(("target", name) for name in series), ("from", "-10min"), ("format", "json"), ("noCache", "true")]
     )
+    connection = _connection(where)
     try:
-        with _opener(authority).open(f"{url}/render?{query}", timeout=_TIMEOUT) as answer:
-            said = json.loads(answer.read(_LONGEST))
-        return {each["target"]: _newest(each["datapoints"]) for each in said}, ""
+        connection.request("GET", f"/render?{query}", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        said = answer.read(_LONGEST)
+        if answer.status != 200:
+            return {}, f"/render answers {answer.status} {answer.reason}"
+        return {each["target"]: _newest(each["datapoints"]) for each in json.loads(said)}, ""
     except (OSError, ValueError, KeyError, TypeError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
-        return {}, f"{url}/render: {code}{getattr(reason, 'strerror', None) or reason}"
+        return {}, f"/render at {where}: {getattr(error, 'strerror', None) or error}"
+    finally:
+        connection.close()
 
 
 def _newest(points: Sequence[Sequence[float | None]]) -> float:
     return max((value for value, _ in points if value is not None), default=0.0)
 
 
-def _opener(authority: str) -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cafile=authority or None)
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+def _connection(where: str) -> HTTPConnection:
+    if where.startswith("unix:"):
+        return _UnixConnection(where.removeprefix("unix:"))
+    return HTTPConnection(urllib.parse.urlsplit(where).netloc, timeout=_TIMEOUT)
+
+
+class _UnixConnection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

@@ -8,32 +8,37 @@ from pathlib import Path
 from graphing.checks.verdict import State, Verdict
 
 _CHECK = "certificate"
+_REMEDY = "Renew it and run playbooks/site.yml, which makes nginx load it."
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 
 
-def check(file: str, days: int, now: float) -> Verdict | None:
-    """Look at a certificate's file; None if none is named."""
-    if not file:
-        return None
+def check_file(file: str, days: int, now: float) -> Verdict:
+    """Look at a certificate's file."""
     try:
-        end = end_of(Path(file).read_text(encoding="ascii", errors="replace"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return Verdict(_CHECK, State.FAIL, f"{file}: {reason}", "Run playbooks/site.yml, which makes or copies it.")
-    return judge(file, end, days, now)
+        pem = Path(file).read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        return Verdict(_CHECK, State.FAIL, f"{file}: {error.strerror}", _REMEDY)
+    return check(file, pem, days, now)
 
 
-def judge(file: str, end: float, days: int, now: float) -> Verdict:
+def check(where: str, pem: str, days: int, now: float) -> Verdict:
+    """Look at a certificate as PEM; `where` names it for people."""
+    try:
+        return judge(where, end_of(pem), days, now)
+    except ValueError as error:
+        return Verdict(_CHECK, State.FAIL, f"{where} {error}", _REMEDY)
+
+
+def judge(where: str, end: float, days: int, now: float) -> Verdict:
     """Tell whether a certificate that ends at `end`, in seconds since 1970, lasts for `days` more."""
     left = (end - now) / 86_400
     day = datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d")
-    remedy = "Renew it and run playbooks/site.yml, which makes nginx load it."
     if left <= 0:
-        return Verdict(_CHECK, State.FAIL, f"{file} ended on {day}", remedy)
+        return Verdict(_CHECK, State.FAIL, f"{where} ended on {day}", _REMEDY)
     if left < days:
-        return Verdict(_CHECK, State.WARN, f"{file} ends in {left:.0f} days, on {day}", remedy)
-    return Verdict(_CHECK, State.OK, f"{file} lasts until {day}")
+        return Verdict(_CHECK, State.WARN, f"{where} ends in {left:.0f} days, on {day}", _REMEDY)
+    return Verdict(_CHECK, State.OK, f"{where} lasts until {day}")
 
 
 def end_of(pem: str) -> float:

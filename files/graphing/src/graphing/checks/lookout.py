@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from graphing.checks import aggregator, cache_query, canary, carbon, certificate, clock, disk, drops, services
+from graphing.checks import aggregator, cache_query, canary, carbon, certificate, clock, disk, drops, services, web
 from graphing.checks.canary import Sight
 from graphing.checks.settings import Settings
 from graphing.checks.slots import NotWhisper, file_of, newest
@@ -56,8 +56,8 @@ class Lookout:
         event = statsd.statsd.naming().gauge(canary.BUCKET) if statsd else ""
         names = [name for name in (event, canary.LINE if carbon_here else "") if name]
         self._ask_caches(names)
-        web = self._settings.web
-        rendered, web_trouble = canary.render(web.url, web.authority, names) if web.url and names else ({}, "")
+        where = self._settings.web.render
+        rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
         def sight(check: str, to: str, name: str) -> Sight:
             filed, trouble = self._filed(name, now)
@@ -74,8 +74,8 @@ class Lookout:
                 file=str(file_of(Path(self._settings.carbon.whisper), name)),
                 file_trouble=trouble,
                 rendered=rendered.get(name, 0.0),
-                web=web_trouble,
-                has_web=bool(web.url),
+                render=render_trouble,
+                has_render=bool(where),
             )
 
         found = []
@@ -136,8 +136,19 @@ class Lookout:
             verdicts += [carbon.judge_size(counts, settings.carbon.cache_points), carbon.judge_creates(counts)]
         verdicts += self._disks(now)
         verdicts.append(clock.judge(clock.measure(), settings.clock.seconds))
-        certified = certificate.check(settings.certificate.file, settings.certificate.days, now)
-        return [*verdicts, certified] if certified else verdicts
+        return [*verdicts, *self._web(now)]
+
+    def _web(self, now: float) -> list[Verdict]:
+        """Return what people meet first."""
+        url, certified = self._settings.web.url, self._settings.certificate
+        found = [web.judge(url, *web.measure(url))] if url else []
+        if certified.file:
+            found.append(certificate.check_file(certified.file, certified.days, now))
+        elif url.startswith("https:"):
+            pem = web.shown_certificate(url)
+            # That nothing is shown is the other check's to tell.
+            found += [certificate.check(f"the certificate of {url}", pem, certified.days, now)] if pem else []
+        return found
 
     def _ask_aggregator(self, statsd: StatsdSettings | None, now: float) -> None:
         if statsd is None:

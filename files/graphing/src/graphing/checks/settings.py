@@ -10,6 +10,9 @@ _path = text(r"/[^\0]*[^\0/]|/", "must be an absolute path")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
 _name = text(r"[A-Za-z0-9_.@-]{1,100}", "must be letters, digits and _ . @ -")
 _url_or_empty = text(r"(https?://[^\s/]+[^\s]*)?", 'must begin with http:// or https://, or be ""')
+_render = text(
+    r"(unix:/[^\0]*[^\0/]|http://[^\s/]+)?", 'must be unix:PATH or http://HOST:PORT of the web application, or ""'
+)
 _word = text(r"[^\0]+", "must be the words of a command, each a string")
 _seconds = number(lambda seconds: seconds > 0, "must be a number of seconds above 0")
 
@@ -42,15 +45,15 @@ class Carbon:
 
 @dataclass(frozen=True)
 class Web:
-    """Where graphs are asked for."""
+    """Where people come in, and where graphs are made."""
 
     url: str = setting("http://localhost:80", _url_or_empty)
-    authority: str = setting("", _path_or_empty)
+    render: str = setting("unix:/run/graphite-web.sock", _render)
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """The certificate that the web server shows."""
+    """When to renew the certificate."""
 
     file: str = setting("", _path_or_empty)
     days: int = setting(21, whole(1, 3650))

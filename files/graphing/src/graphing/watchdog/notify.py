@@ -84,7 +84,7 @@ class _Target:
 
 def _run(command: Sequence[str], text: str) -> None:
     """Run a command with the message on its standard input; what it prints goes to our log."""
-    subprocess.run(command, input=text + "\n", text=True, timeout=_COMMAND_SECONDS, check=True, start_new_session=True)
+    subprocess.run(command, input=text + "\n", text=True, timeout=_COMMAND_SECONDS, check=True)
 
 
 def _post(url: str, text: str) -> None:
