@@ -68,7 +68,7 @@ def event(*lines):
 
 
 def test_counters_are_added_up_with_their_rates_and_gauges_keep_the_last():
-    counted = tally([event("c:1|c", "c:2|c|@0.5", "g:7|g"), event("g:9|g", "c:1|c", "t:1:2|ms", "bad")])
+    counted = tally([event("c:1|c", "c:2|c|@0.5", "g:7|g"), event("g:9|g", "c:1|c", "t:1|ms:2|ms", "bad")])
     assert {name: (came.times, came.total) for name, came in counted.events.items()} == {
         "c": (3, 6.0),
         "g": (2, 9.0),

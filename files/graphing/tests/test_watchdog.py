@@ -19,10 +19,7 @@ from graphing.checks.settings import Settings, read_settings
 
 SOURCE = Path(__file__).parent.parent / "src"
 EXAMPLE = Path(__file__).parent.parent / "checks.example.toml"
-HOOK = """
-import sys
-open(sys.argv[1], "a").write(sys.stdin.read())
-"""
+HOOK = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
 
 
 def run(*arguments, **further):

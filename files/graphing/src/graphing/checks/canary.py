@@ -141,7 +141,7 @@ def send_line(host: str, port: int, now: float) -> str:
 def render(where: str, series: Sequence[str]) -> tuple[dict[str, float], str]:
     """Ask for the newest values of some series; return {series: value} and what is wrong, or nothing.
 
-    `where` is unix:PATH or http://HOST:PORT of the web application itself: whether nginx lets people in is another matter.
+    `where` is unix:PATH or http://HOST:PORT of the web application itself; nginx is another check's matter.
     """
     query = urllib.parse.urlencode(
         [*(("target", name) for name in series), ("from", "-10min"), ("format", "json"), ("noCache", "true")]
