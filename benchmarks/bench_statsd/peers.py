@@ -79,6 +79,7 @@ journal = "{journal}"
 
 [console]
 port = 0
+http_port = 0
 """
         return [str(python), "-m", "graphing", "statsd", "--config", _write(place, "statsd.toml", settings)]
 

@@ -91,10 +91,10 @@ class Site:
             for series in json.loads(answer["body"])
         }
 
-    def until(self, what: Callable[[], Any]) -> Any:
+    def until(self, what: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """The first true answer of `what`, asked until the deadline; AssertionError with the last one."""
-        end = time.monotonic() + DEADLINE
+        end = time.monotonic() + seconds
         while not (answer := what()):
-            assert time.monotonic() < end, f"still {answer!r} after {DEADLINE:.0f} s"
+            assert time.monotonic() < end, f"still {answer!r} after {seconds:.0f} s"
             time.sleep(0.5)
         return answer

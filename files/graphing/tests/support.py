@@ -116,7 +116,7 @@ class Daemon:
                 **settings,
             },
             "carbon": {"port": carbon_port, "journal": str(folder / "journal"), **tables.get("carbon", {})},
-            "console": {"port": 0, **tables.get("console", {})},
+            "console": {"port": 0, "http_port": 0, **tables.get("console", {})},
             **{name: keys for name, keys in tables.items() if name not in ("carbon", "console")},
         }
         self.write()
@@ -134,10 +134,7 @@ class Daemon:
         """Write the configuration; `changes` are tables with the keys to change."""
         for table, keys in changes.items():
             self.tables.setdefault(table, {}).update(keys)
-        lines = []
-        for table, keys in self.tables.items():
-            lines += [f"[{table}]", *(f"{key} = {toml(value)}" for key, value in keys.items())]
-        self.config.write_text("\n".join([*lines, ""]))
+        self.config.write_text(toml_text(self.tables))
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -145,6 +142,13 @@ class Daemon:
 
     def text(self):
         return self.log.read_text()
+
+
+def toml_text(tables):
+    lines = []
+    for table, keys in tables.items():
+        lines += [f"[{table}]", *(f"{key} = {toml(value)}" for key, value in keys.items())]
+    return "\n".join([*lines, ""])
 
 
 def toml(value):

@@ -10,6 +10,7 @@ SERVICES = [
     "photoworld",
     "photoworld-visitors",
     "nginx",
+    "graphing-watchdog",
     "collectd",
 ]
 UNITS = ["graphing.target", "graphing-firewall", "statsd.socket", "graphite-web.socket", "photoworld.socket"]
@@ -26,15 +27,17 @@ def test_nothing_has_failed(host):
 
 
 @pytest.mark.parametrize(
-    ("process", "user"),
+    ("unit", "user"),
     [
-        ("carbon-cache", "_graphite"),
+        ("carbon-cache@a", "_graphite"),
         ("carbon-c-relay", "carbon-c-relay"),
-        ("graphing", "statsd"),
+        ("statsd", "statsd"),
+        ("graphing-watchdog", "graphing-watchdog"),
     ],
 )
-def test_the_process_belongs_to_its_user(host, process, user):
-    assert {found.user for found in host.process.filter(comm=process)} == {user}
+def test_the_process_belongs_to_its_user(host, unit, user):
+    pid = host.check_output("systemctl show -P MainPID %s", unit)
+    assert host.check_output("stat --format=%%U /proc/%s", pid) == user
 
 
 @pytest.mark.parametrize("unit", ["graphite-web", "photoworld", "photoworld-visitors"])

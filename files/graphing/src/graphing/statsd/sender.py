@@ -106,6 +106,8 @@ class Sender:
         """When the connection was last known healthy, in seconds since 1970."""
         self._delay = _FIRST_DELAY
         self._gave_up = False
+        self.trouble = ""
+        """Why there is no connection to carbon; empty while there is one, and before the first attempt."""
         # and what goes through it.
         self._chunk: _Chunk | None = None
         self._total = self._acknowledged = 0
@@ -393,6 +395,7 @@ class Sender:
         self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
         self._total = self._acknowledged = 0
         self._connected_at, self._healthy = time.monotonic(), time.time()
+        self.trouble = ""
         _log.info("connected to carbon at %s port %d", self._carbon.host, self._carbon.port)
 
     def _broken(self, error: Exception) -> None:
@@ -402,6 +405,7 @@ class Sender:
             self._send_again(self._healthy)
             self._healthy = None
         host, port = self._carbon.host, self._carbon.port
+        self.trouble = f"{host} port {port}: {error}"
         self._complain("carbon at %s port %d: %s; %d lines wait", host, port, error, self.queued())
         self._next_attempt = time.monotonic() + self._delay
         self._delay = min(self._delay * 2, _LONGEST_DELAY)

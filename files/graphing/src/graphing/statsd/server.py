@@ -20,6 +20,7 @@ from graphing.statsd.console import Console
 from graphing.statsd.engine import AnyEngine, make_engine
 from graphing.statsd.flusher import Flusher
 from graphing.statsd.health import Counted
+from graphing.statsd.http_door import HttpDoor
 from graphing.statsd.intake import Intake
 from graphing.statsd.key_flush import KeyFlush
 from graphing.statsd.protocol import decode
@@ -27,7 +28,7 @@ from graphing.statsd.render import Form, IntervalFlush
 from graphing.statsd.repeater import Repeater
 from graphing.statsd.sender import Sender
 from graphing.statsd.settings import Settings, read_settings
-from graphing.statsd.sockets import Sockets, console_listener, open_sockets
+from graphing.statsd.sockets import Sockets, console_listener, open_sockets, status_listener
 from graphing.statsd.subject import ServerSubject
 from graphing.systemd import notify, watchdog_period
 
@@ -45,7 +46,7 @@ _LINES_PER_PUT = 5_000
 _FIXED = {
     "statsd": ("listen", "port", "tcp", "unix_socket", "receive_buffer", "engine", "state_file", "datagram_log"),
     "carbon": ("journal",),
-    "console": ("host", "port"),
+    "console": ("host", "port", "http_port"),
 }
 
 _log = logging.getLogger(__name__)
@@ -100,6 +101,8 @@ class Server:
         self._subject = ServerSubject(settings, self._intake, self._flusher, self._sender, time.time())
         listener = console_listener(settings.console)
         self._console = Console(listener, self._subject) if listener else None
+        listener = status_listener(settings.console)
+        self._door = HttpDoor(listener, self._subject.status) if listener else None
         self._key_flush: KeyFlush | None = None
         self._repeater: Repeater | None = None
         self._look_on()
@@ -140,7 +143,7 @@ class Server:
 
     def _attend(self) -> None:
         """Serve all but the metrics."""
-        for other in (self._console, self._key_flush, self._repeater):
+        for other in (self._console, self._door, self._key_flush, self._repeater):
             if other:
                 other.turn()
         if self._watchdog and time.monotonic() >= self._next_watchdog:
@@ -181,12 +184,12 @@ class Server:
 
     def _end_interval(self, next_end: int) -> None:
         """Begin the flush of the interval in progress, and the next interval."""
-        self._update_counts()
+        self._subject.update_counts()
         self._intake.cut()
         form = self._form(self._interval_end, self._seconds)
         flush = self._engine.begin_flush(form)
         self._flusher.begin(flush, form, self._intake.counted)
-        self._subject.bad_lines_before += self._intake.counted.bad_lines
+        self._subject.end_interval()
         self._intake.counted = Counted()
         self._interval_end, self._seconds = next_end, self._settings.statsd.interval
         self._intake.log.end_interval(self._interval_end, self._seconds)
@@ -211,15 +214,6 @@ class Server:
         if done:
             self._intake.log.flushed(max(done))
             self._flushed_at = {end: cuts for end, cuts in self._flushed_at.items() if end not in done}
-
-    def _update_counts(self) -> None:
-        self._intake.count()
-        self._intake.count_drops()
-        counted = self._intake.counted
-        sent, dropped, replayed = self._sender.take_counts()
-        counted.lines_sent += sent
-        counted.lines_dropped += dropped
-        counted.lines_replayed += replayed
 
     # Reloading
 
@@ -289,7 +283,7 @@ class Server:
     def _hand_over(self) -> None:
         """Lose nothing: to the state file if there is one, otherwise to carbon before the interval's end."""
         notify("STOPPING=1")
-        for other in (self._console, self._repeater, self._intake):
+        for other in (self._console, self._door, self._repeater, self._intake):
             if other:
                 other.close()
         self._flusher.finish()
@@ -310,7 +304,7 @@ class Server:
         statsd = self._settings.statsd
         if not statsd.state_file:
             return False
-        self._update_counts()
+        self._subject.update_counts()
         try:
             state.save(
                 Path(statsd.state_file),

@@ -112,10 +112,11 @@ class Carbon:
 
 @dataclass(frozen=True)
 class Console:
-    """The management console; see etsy/statsd's docs/admin_interface.md."""
+    """The management console, see etsy/statsd's docs/admin_interface.md, and the page of health beside it."""
 
     host: str = setting("127.0.0.1", _host)
     port: int = setting(8126, whole(0, 65535))
+    http_port: int = setting(8127, whole(0, 65535))
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,9 @@ def read_settings(path: Path) -> Settings:
 
 
 def _contradictions(settings: Settings) -> Iterator[Complaint]:
-    statsd = settings.statsd
+    statsd, console = settings.statsd, settings.console
+    if console.port and console.port == console.http_port:
+        yield Complaint("console.http_port", console.http_port, "must differ from console.port")
     if statsd.namespace == "plain":
         if statsd.health_prefix == statsd.prefix:
             yield Complaint("statsd.health_prefix", statsd.health_prefix, "must differ from statsd.prefix")

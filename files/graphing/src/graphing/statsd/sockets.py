@@ -75,12 +75,20 @@ def open_sockets(settings: Statsd) -> Sockets:
 
 def console_listener(settings: Console) -> socket.socket | None:
     """Return the listener of the management console, or None if there is to be none; raise OSError."""
-    if settings.port == 0:
+    return _side_door("management console", settings.host, settings.port)
+
+
+def status_listener(settings: Console) -> socket.socket | None:
+    """Return the listener of the page of health, or None if there is to be none; raise OSError."""
+    return _side_door("health by HTTP", settings.host, settings.http_port)
+
+
+def _side_door(what: str, host: str, port: int) -> socket.socket | None:
+    if port == 0:
         return None
-    address = _resolve(settings.host, settings.port, socket.SOCK_STREAM)[0]
-    listener = _listen(address)
+    listener = _listen(_resolve(host, port, socket.SOCK_STREAM)[0])
     listener.setblocking(False)
-    _log.info("management console on %s", _described(listener))
+    _log.info("%s on %s", what, _described(listener))
     return listener
 
 

@@ -1,17 +1,19 @@
-"""What the management console may ask and do, see `console.Subject`."""
+"""What the side doors may ask and do: the management console, see `console.Subject`, and the page of health."""
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
 from graphing.statsd.aggregate import Interval
 from graphing.statsd.engine import AnyEngine
 from graphing.statsd.flusher import Flusher
+from graphing.statsd.health import Counted
 from graphing.statsd.intake import Intake
 from graphing.statsd.protocol import Kind
 from graphing.statsd.sender import Sender
 from graphing.statsd.settings import Settings
+from graphing.statsd.status import Status
 
 _COPY_SECONDS = 0.2
 """How old the shown interval may be: copying many buckets takes long."""
@@ -23,8 +25,8 @@ class ServerSubject:
     def __init__(self, settings: Settings, intake: Intake, flusher: Flusher, sender: Sender, started: float) -> None:
         self.settings = settings
         self.health = "up"
-        self.bad_lines_before = 0
-        """Bad lines of past intervals."""
+        self._before = Counted()
+        """What past intervals came to since the start."""
         self._intake = intake
         self._flusher = flusher
         self._sender = sender
@@ -35,6 +37,23 @@ class ServerSubject:
     @property
     def _engine(self) -> AnyEngine:
         return self._intake.engine
+
+    def update_counts(self) -> None:
+        """Bring the counts of the interval in progress up to date."""
+        self._intake.count()
+        self._intake.count_drops()
+        counted = self._intake.counted
+        sent, dropped, replayed = self._sender.take_counts()
+        counted.lines_sent += sent
+        counted.lines_dropped += dropped
+        counted.lines_replayed += replayed
+
+    def end_interval(self) -> None:
+        """Remember the counts of the interval that ends."""
+        self._before = self._totals()
+
+    def _totals(self) -> Counted:
+        return Counted(*(a + b for a, b in zip(astuple(self._before), astuple(self._intake.counted), strict=True)))
 
     def _interval(self) -> Interval:
         """Return the interval in progress, a moment old: one command may ask for it several times."""
@@ -72,7 +91,7 @@ class ServerSubject:
         counted = self._intake.counted
         yield "uptime", str(int(now - self._started))
         yield "messages.last_msg_seen", str(int(now - (self._intake.last_received or self._started)))
-        yield "messages.bad_lines_seen", str(self.bad_lines_before + counted.bad_lines)
+        yield "messages.bad_lines_seen", str(self._totals().bad_lines)
         yield "graphite.last_flush", str(int(now - (self._flusher.last_flush or self._started)))
         yield "graphite.flush_time", str(round(self._flusher.duration * 1000))
         yield "graphite.lines_queued", str(self._sender.queued())
@@ -80,6 +99,25 @@ class ServerSubject:
         yield "engine.compiled", str(int(self._engine.name == "compiled"))
         for name, value in asdict(counted).items():
             yield f"interval.{name}", str(value)
+
+    def status(self) -> Status:
+        """Return how things stand, for the page of health."""
+        self.update_counts()
+        now = time.time()
+        return Status(
+            engine=self._engine.name,
+            uptime=now - self._started,
+            interval=self.settings.statsd.interval,
+            health=self.health,
+            totals=self._totals(),
+            since_received=now - self._intake.last_received if self._intake.last_received else None,
+            since_flush=now - (self._flusher.last_flush or self._started),
+            flush_duration=self._flusher.duration,
+            lines_queued=self._sender.queued(),
+            journal_bytes=self._sender.journal_bytes(),
+            journal_limit=self.settings.carbon.journal_bytes if self.settings.carbon.journal else 0,
+            carbon_trouble=self._sender.trouble,
+        )
 
     def config(self) -> dict[str, Any]:
         """Return the settings."""

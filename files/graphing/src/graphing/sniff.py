@@ -1,0 +1,226 @@
+"""`graphing sniff`: shows the events and lines that come in, by ngrep, and counts them by bucket.
+
+ngrep takes the packets and chooses those that match. It hands them over in hexadecimal, so that what is counted is what
+the aggregator's own parser makes of the very bytes.
+"""
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, TextIO
+
+from graphing.statsd.protocol import Kind, Metric, decode, parse_line, read_number
+
+_HEADER = re.compile(rb"([UT]) (\S+ \S+) (\S+) -> (\S+).* #\d+$")
+_HEX = slice(2, 52)
+"""Where a line of ngrep -x holds its sixteen bytes."""
+_SHOWN_BUCKETS = 50
+
+
+class Wanted(NamedTuple):
+    """What a person wants to see."""
+
+    pattern: str = ""
+    """A regular expression; empty for everything."""
+    seconds: float = 0.0
+    """0: until Ctrl-C."""
+    counts: bool = False
+    """At the end, say how often each bucket came."""
+    lines: int = 0
+    """Show so many lines of the traffic; 0: all."""
+    udp_port: int = 8125
+    tcp_port: int = 2003
+
+
+class Packet(NamedTuple):
+    """One packet that matched."""
+
+    is_event: bool
+    """By UDP, for the aggregator; else by TCP, for carbon."""
+    when: str
+    sender: str
+    receiver: str
+    payload: bytes
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Say which arguments there are."""
+    command.add_argument("word", nargs="?", default="", metavar="FILTER", help="the same as --filter")
+    command.add_argument("--filter", default="", help="a regular expression; only what matches is shown")
+    command.add_argument("--seconds", type=float, default=0.0, help="for how long (0: until Ctrl-C)")
+    command.add_argument("--count", action="store_true", help="at the end, say how often each bucket came")
+    command.add_argument("--lines", type=int, default=0, help="show at most so many lines of the traffic (0: all)")
+    command.add_argument("--udp-port", type=int, default=8125, help="where events come in (8125)")
+    command.add_argument("--tcp-port", type=int, default=2003, help="where lines for carbon come in (2003)")
+
+
+def wanted(options: argparse.Namespace) -> Wanted:
+    """Read the arguments."""
+    pattern = options.filter or options.word
+    return Wanted(pattern, options.seconds, options.count, options.lines, options.udp_port, options.tcp_port)
+
+
+def run(wish: Wanted, out: TextIO) -> int:
+    """Show the traffic until its time is over or Ctrl-C; return the exit code."""
+    try:
+        matches = re.compile(wish.pattern).search
+    except re.error as error:
+        print(f"--filter {wish.pattern!r} is no regular expression: {error}", file=sys.stderr)
+        return 2
+    packets = f"udp dst port {wish.udp_port} or tcp dst port {wish.tcp_port}"
+    command = ["ngrep", "-qtlx", "-d", "any", wish.pattern or ".", packets]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    except OSError as error:
+        print(f"ngrep can't be run: {error.strerror}", file=sys.stderr)
+        return 1
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    # The last thing that it says before it begins.
+    if not any(line.startswith(b"match") for line in process.stdout):
+        print(f"ngrep ended with {process.wait()}: run this as root; --filter must suit ngrep too", file=sys.stderr)
+        return 1
+    if wish.seconds:
+        timer = threading.Timer(wish.seconds, process.send_signal, [signal.SIGINT])
+        timer.daemon = True
+        timer.start()
+    tally = Tally(matches)
+    try:
+        _show(process.stdout, wish, tally, out)
+    except KeyboardInterrupt:
+        process.terminate()
+    except BrokenPipeError:
+        process.terminate()
+        return 0
+    process.wait()
+    if wish.counts:
+        out.write("\n".join(["", *tally.table(), ""]))
+    return 0
+
+
+def _show(said: Iterable[bytes], wish: Wanted, tally: "Tally", out: TextIO) -> None:
+    shown = 0
+    for packet in packets_of(said):
+        if wish.counts:
+            tally.add(packet)
+        lines = [f"{packet.when} {packet.sender} -> {packet.receiver}", *_plain_lines(packet.payload)]
+        if wish.lines and shown + len(lines) > wish.lines:
+            if shown < wish.lines:
+                out.write("... and more\n")
+            shown = wish.lines
+            continue
+        shown += len(lines)
+        out.write("\n".join(lines) + "\n")
+        out.flush()
+
+
+def packets_of(said: Iterable[bytes]) -> Iterator[Packet]:
+    """Read what `ngrep -qtx` prints: for each packet a header, then its bytes in hexadecimal."""
+    header: re.Match[bytes] | None = None
+    payload = bytearray()
+    for raw in said:
+        line = raw.rstrip(b"\n")
+        found = _HEADER.match(line)
+        if found:
+            if header:
+                yield _packet(header, payload)
+            header, payload = found, bytearray()
+        elif header and line.startswith(b"  "):
+            payload += bytes.fromhex(line[_HEX].decode("ascii"))
+    if header:
+        yield _packet(header, payload)
+
+
+def _packet(header: re.Match[bytes], payload: bytearray) -> Packet:
+    kind, when, sender, receiver = (each.decode("ascii") for each in header.groups())
+    return Packet(kind == "U", when, sender, receiver, bytes(payload))
+
+
+def _plain_lines(payload: bytes) -> list[str]:
+    """Return the lines without what could deceive a terminal."""
+    text = decode(payload).removesuffix("\n")
+    plain = "".join(each if each == "\n" or (each.isascii() and each.isprintable()) else "." for each in text)
+    return [f"  {line}" for line in plain.split("\n")]
+
+
+@dataclass
+class _Came:
+    """How often one bucket or series came, and what with."""
+
+    kind: str
+    times: int = 0
+    total: float = 0.0
+    """A counter's sum with its sample rates made good; otherwise the last value."""
+
+
+@dataclass
+class Tally:
+    """What has come, in the lines that match."""
+
+    matches: Callable[[str], object] = lambda _: True
+    datagrams: int = 0
+    events: dict[str, _Came] = field(default_factory=dict)
+    points: dict[str, _Came] = field(default_factory=dict)
+    bad_values: int = 0
+    bad_lines: int = 0
+    _rest: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Of each connection, the line that goes on in its next packet."""
+
+    def add(self, packet: Packet) -> None:
+        """Count a packet."""
+        text = decode(packet.payload)
+        if packet.is_event:
+            self.datagrams += 1
+            lines = text.split("\n")
+        else:
+            flow = (packet.sender, packet.receiver)
+            *lines, rest = (self._rest.pop(flow, "") + text).split("\n")
+            if rest:
+                self._rest[flow] = rest
+        for line in lines:
+            if line and self.matches(line):
+                (self._add_event if packet.is_event else self._add_point)(line)
+
+    def _add_event(self, line: str) -> None:
+        for item in parse_line(line):
+            if not isinstance(item, Metric):
+                self.bad_values += 1
+                continue
+            came = self.events.setdefault(item.bucket, _Came(item.kind))
+            came.times += 1
+            came.total = came.total + item.value / item.rate if item.kind is Kind.COUNTER else item.value
+
+    def _add_point(self, line: str) -> None:
+        try:
+            series, value, _ = line.split()
+            number = read_number(value)
+        except ValueError:
+            self.bad_lines += 1
+            return
+        came = self.points.setdefault(series, _Came("line"))
+        came.times, came.total = came.times + 1, number
+
+    def table(self) -> list[str]:
+        """Return how often each bucket and each series came, the busiest first."""
+        values = sum(came.times for came in self.events.values())
+        lines = sum(came.times for came in self.points.values())
+        return [
+            f"{self.datagrams} datagrams with {values} values for {len(self.events)} buckets, {self.bad_values} bad",
+            *_rows("values", self.events),
+            f"{lines} lines for {len(self.points)} series, {self.bad_lines} bad",
+            *_rows("lines", self.points),
+        ]
+
+
+def _rows(what: str, found: Mapping[str, _Came]) -> list[str]:
+    if not found:
+        return []
+    busiest = sorted(found.items(), key=lambda item: (-item[1].times, item[0]))
+    rows = [f"{what:>8}  {'sum or last':>12}  {'kind':<8}  name"]
+    rows += [f"{came.times:>8}  {came.total:>12.6g}  {came.kind:<8}  {name}" for name, came in busiest[:_SHOWN_BUCKETS]]
+    left = len(busiest) - _SHOWN_BUCKETS
+    return [*rows, f"{'':>8}  and {left} more"] if left > 0 else rows

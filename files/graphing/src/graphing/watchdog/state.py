@@ -1,0 +1,66 @@
+"""The watchdog's state file: how every alarm stands, rewritten at each look. What reads it judges the watchdog too."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from graphing.checks.verdict import State, Verdict
+from graphing.watchdog.alarms import Alarm
+
+_CHECK = "watchdog"
+_MISSED_LOOKS = 5
+_RESTART = "systemctl restart graphing-watchdog; journalctl -n 30 -u graphing-watchdog"
+
+
+class Saved(NamedTuple):
+    """What a state file holds."""
+
+    when: float
+    """Of the last look, in seconds since 1970."""
+    interval: float
+    """Seconds between two looks."""
+    alarms: list[Alarm]
+
+
+def write(path: str, when: float, interval: float, alarms: Iterable[Alarm]) -> None:
+    """Replace the file at once; raise OSError if that can't be."""
+    content = {"when": when, "interval": interval, "alarms": [asdict(alarm) for alarm in alarms]}
+    scratch = f"{path}.new"
+    try:
+        Path(scratch).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(scratch, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(scratch)
+        raise
+
+
+def read(path: str) -> Saved | None:
+    """Return what the file holds; None if it is not there, can't be read or is damaged."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        alarms = [Alarm(**{**each, "state": State(each["state"])}) for each in found["alarms"]]
+        return Saved(float(found["when"]), float(found["interval"]), alarms)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def judge(saved: Saved | None, now: float) -> Verdict:
+    """Tell whether the watchdog looks, and which alarms are on."""
+    if saved is None:
+        return Verdict(
+            _CHECK, State.WARN, "the watchdog has left no state: it does not run, or this is not root", _RESTART
+        )
+    age = now - saved.when
+    if age > _MISSED_LOOKS * saved.interval + 30:
+        return Verdict(_CHECK, State.WARN, f"the watchdog last looked {age:.0f} s ago", _RESTART)
+    on = [alarm for alarm in saved.alarms if alarm.on]
+    if on:
+        what = "; ".join(f"{alarm.check} for {max(0.0, now - alarm.since) / 60:.0f} min: {alarm.what}" for alarm in on)
+        remedy = "An alarm goes off a minute after its cause; journalctl -u graphing-watchdog has its story."
+        return Verdict(_CHECK, State.WARN, f"alarms are on: {what}", remedy)
+    return Verdict(_CHECK, State.OK, f"the watchdog looked {max(0.0, age):.0f} s ago; no alarm is on")

@@ -1,0 +1,495 @@
+"""The verdicts of all checks, each over what was measured."""
+
+import http.server
+import itertools
+import ssl
+import subprocess
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from support import free_port
+
+from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, services, web
+from graphing.checks.aggregator import Report
+from graphing.checks.canary import Sight
+from graphing.checks.carbon import Counts
+from graphing.checks.disk import Space
+from graphing.checks.drops import Queue
+from graphing.checks.services import Unit
+from graphing.checks.verdict import State, Verdict, exit_status
+
+OK, UNKNOWN, WARN, FAIL = State.OK, State.UNKNOWN, State.WARN, State.FAIL
+NOW = 1_800_000_000.0
+GIB = 1 << 30
+
+
+def verdict(state):
+    return Verdict("x", state, "", "")
+
+
+@pytest.mark.parametrize(
+    ("states", "status"), [([], 0), ([OK, UNKNOWN], 0), ([OK, WARN], 1), ([WARN, FAIL, OK], 2), ([FAIL], 2)]
+)
+def test_the_exit_status_is_that_of_the_worst(states, status):
+    assert exit_status(map(verdict, states)) == status
+
+
+def test_unknown_is_nothing_to_do():
+    assert [verdict(state).is_bad for state in (OK, UNKNOWN, WARN, FAIL)] == [False, False, True, True]
+
+
+# The canary
+
+THERE = Sight(
+    "event",
+    "8125/udp",
+    since=NOW,
+    caches={"a": "", "b": ""},
+    cached=0.0,
+    filed=NOW,
+    file="/w/x.wsp",
+    rendered=NOW,
+)
+NOT_YET = replace(THERE, filed=NOW - 20, rendered=NOW - 20)
+
+
+def test_a_number_that_came_through_is_well():
+    found = canary.judge(THERE, NOW + 11)
+    assert found.state is OK
+    assert found.what == "a number sent to 8125/udp is in the graph, 11 s after it was sent"
+    assert not found.remedy
+
+
+REFUSED = "port 7102: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("seen", "hop", "remedy"),
+    [
+        ({"socket": "nobody listens on 8125/udp"}, "socket: nobody listens", "statsd.socket"),
+        ({"aggregator": "no /statusz on port 8127"}, "aggregator: no /statusz", "systemctl restart statsd"),
+        ({"relay": "nobody takes lines"}, "relay: nobody takes lines", "carbon-c-relay"),
+        ({"caches": {"a": "", "b": REFUSED}}, f"carbon: carbon-cache@b: {REFUSED}", "restart carbon-cache@b"),
+        ({"queued": 40}, "aggregator: it has 40 lines", "journalctl"),
+        ({}, "relay: it took the number", "carbon-c-relay"),
+        ({"cached": NOW}, "file: carbon holds it in memory and has not written it to /w/x.wsp", "df -h"),
+        ({"cached": NOW, "file_trouble": "/w/x.wsp: Permission denied"}, "file: /w/x.wsp: Permission", "df -h"),
+        ({"filed": NOW}, "render: the file has it", "graphite-web"),
+        ({"filed": NOW, "render": "/render answers 502"}, "render: /render answers 502", "graphite-web"),
+    ],
+)
+def test_a_number_that_stops_is_followed_to_its_hop(seen, hop, remedy):
+    found = canary.judge(replace(NOT_YET, **seen), NOW + 30)
+    assert found.state is FAIL
+    assert found.what.startswith(f"a number sent to 8125/udp stops at {hop}")
+    assert remedy in found.remedy
+
+
+def test_the_first_hop_that_is_closed_counts():
+    everything = replace(NOT_YET, relay="relay", aggregator="aggregator", render="render", caches={"a": "carbon"})
+    assert " stops at aggregator: " in canary.judge(everything, NOW).what
+    assert " stops at carbon: " in canary.judge(replace(everything, relay="", aggregator=""), NOW).what
+
+
+def test_what_is_in_memory_alone_is_a_warning():
+    found = canary.judge(replace(THERE, filed=NOW - 90, cached=NOW), NOW + 60)
+    assert found.state is WARN
+    assert "in the graph, but not on disk: carbon holds it in memory" in found.what
+
+
+def test_a_closed_side_door_does_not_matter_to_a_number_that_came_through():
+    assert canary.judge(replace(THERE, aggregator="no /statusz"), NOW).state is OK
+
+
+@pytest.mark.parametrize(
+    ("seen", "arrives"),
+    [
+        ({"has_render": False}, True),
+        ({"has_render": False, "filed": 0.0, "cached": NOW}, False),
+        ({"has_render": False, "caches": None, "filed": 0.0}, True),
+        ({"has_render": False, "caches": None, "filed": 0.0, "relay": "refused"}, False),
+        ({"caches": None, "filed": 0.0}, True),
+        ({"caches": None, "filed": 0.0, "rendered": 0.0}, False),
+    ],
+)
+def test_a_host_that_has_only_a_part_of_the_way_judges_that_part(seen, arrives):
+    sight = replace(THERE, **seen)
+    assert canary.arrived(sight) is arrives
+    assert (canary.judge(sight, NOW).state is OK) is arrives
+
+
+# The aggregator
+
+REPORT = Report(
+    when=NOW,
+    uptime=1000.0,
+    received=0,
+    datagrams=0,
+    lines_queued=0,
+    lines_dropped=0,
+    journal_bytes=5 << 20,
+    journal_limit=GIB,
+    failing={},
+)
+
+
+def looks(*values, **further):
+    """A look each 20 s; so many values came from others before each, and one canary of ours."""
+    reports, received = [], 0
+    for number, others in enumerate(values):
+        received += others + 1
+        made = replace(REPORT, when=NOW + 20 * number, uptime=1000.0 + 20 * number, received=received)
+        reports.append(replace(made, own_canaries=number + 1, **{name: of[number] for name, of in further.items()}))
+    return reports
+
+
+def test_an_aggregator_that_does_not_answer_has_failed():
+    assert aggregator.judge_ready([], "no /statusz on port 1: Connection refused").state is FAIL
+    assert aggregator.judge_ready([REPORT], "").state is OK
+
+
+def test_an_aggregator_that_is_not_ready_says_why():
+    found = aggregator.judge_ready([replace(REPORT, failing={"carbon": "refused", "flush": "late"})], "")
+    assert (found.state, found.what) == (FAIL, "the aggregator is not ready: carbon: refused; flush: late")
+
+
+@pytest.mark.parametrize(
+    ("values", "state"),
+    [
+        ([], UNKNOWN),
+        ([5], OK),
+        ([0] * 20, UNKNOWN),
+        ([5] * 20, OK),
+        ([5] * 12 + [0] * 5, OK),
+        ([5] * 12 + [0] * 6, FAIL),
+        ([5] * 12 + [0] * 30, FAIL),
+        ([5] * 12 + [0] * 30 + [1], OK),
+        # Who sends now and then is not missed: a job each minute, one at midnight, the first minute of a new client.
+        ([5, 0, 0] * 8 + [0] * 12, OK),
+        ([0] * 20 + [900] + [0] * 12, OK),
+        ([5] * 5 + [0] * 12, OK),
+        ([5, 5, 0, 5] * 4 + [0] * 6, OK),
+        ([5, 5, 5, 5, 0] * 4 + [0] * 6, FAIL),
+    ],
+)
+def test_a_steady_stream_is_missed_after_two_minutes(values, state):
+    assert aggregator.judge_data(looks(0, *values), 120.0).state is state
+
+
+def test_a_restarted_aggregator_begins_to_count_anew():
+    before, after = looks(*[5] * 10), looks(*[5] * 3)
+    after = [replace(report, when=report.when + 200, uptime=3.0, own_canaries=11) for report in after]
+    assert aggregator.judge_data([*before, *after], 120.0).state is OK
+
+
+@pytest.mark.parametrize(
+    ("queued", "state"),
+    [
+        ([0, 0, 0], OK),
+        ([0, 40, 80], OK),
+        ([40], OK),
+        ([40, 80, 120], FAIL),
+        ([900, 400, 300], OK),
+        # What waited more than a minute ago is over.
+        ([10, 20, 30, 0, 40, 0], OK),
+    ],
+)
+def test_lines_that_pile_up_are_a_failure(queued, state):
+    found = aggregator.judge_journal(looks(*[1] * len(queued), lines_queued=queued))
+    assert found.state is state
+    assert ("wait for carbon" in found.what) is (queued[-1] > 0)
+
+
+def test_dropped_lines_are_a_failure_for_a_minute():
+    assert aggregator.judge_journal(looks(1, 1, lines_dropped=[0, 7])).state is FAIL
+    assert aggregator.judge_journal(looks(1, 1, lines_dropped=[7, 7])).state is OK
+    assert aggregator.judge_journal(looks(*[1] * 6, lines_dropped=[0, 7, 7, 7, 7, 7])).state is OK
+    assert aggregator.judge_journal([]).state is UNKNOWN
+
+
+# Datagrams
+
+UDP = """\
+   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+  101: 0100007F:1FBD 00000000:0000 07 00000000:00000100 00:00000000 00000000     0        0 123 2 0000000000000000 7
+  102: 0100007F:1FBE 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 124 2 0000000000000000 900
+"""
+UDP6 = """\
+  sl  local_address                         remote_address                        st tx_queue rx_queue ...
+ 11: 00000000000000000000000000000000:1FBD 00000000000000000000000000000000:0000 07 00000000:00000010 00:00000000 \
+00000000     0        0 125 2 0000000000000000 3
+"""
+
+
+def test_the_kernels_tables_are_added_up():
+    assert drops.queue_of(8125, NOW, UDP, UDP6) == Queue(NOW, 2, 0x110, 10)
+    assert drops.queue_of(8127, NOW, UDP, UDP6) == Queue(NOW, 0, 0, 0)
+    assert drops.queue_of(8125, NOW) == Queue(NOW, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("counted", "state"),
+    [
+        ([5], OK),
+        ([5, 5, 5], OK),
+        ([5, 5, 6], FAIL),
+        ([5, 9, 9, 9], FAIL),
+        ([5, 9, 9, 9, 9, 9], OK),
+        ([900, 0, 0], OK),
+        ([900, 0, 1], FAIL),
+    ],
+)
+def test_drops_are_a_failure_for_a_minute(counted, state):
+    seen = [Queue(NOW + 20 * number, 1, 0, drops) for number, drops in enumerate(counted)]
+    assert drops.judge(8125, seen).state is state
+
+
+def test_without_a_socket_nothing_is_known_of_drops():
+    assert drops.judge(8125, [Queue(NOW, 0, 0, 0)]).state is UNKNOWN
+
+
+# Carbon
+
+
+def sizes(*values, **further):
+    return Counts("a", {NOW + 10 * number: value for number, value in enumerate(values)}, **further)
+
+
+@pytest.mark.parametrize(
+    ("counts", "state", "what"),
+    [
+        (sizes(), UNKNOWN, "told nothing"),
+        (sizes(12, 40, 12), OK, "holds 12 points in memory of 2,000,000"),
+        (sizes(1_200_000), FAIL, "holds 1,200,000 points"),
+        (sizes(5, overflows={NOW: 3.0}), FAIL, "is full"),
+        (sizes(5, *[6] * 20, overflows={NOW: 3.0}), OK, "holds"),
+        (sizes(0, 4_000, 8_000, 12_000, 16_000, 20_000), WARN, "20,000, 20,000 more"),
+        (sizes(0, 4_000, 8_000, 12_000, 16_000, 15_000), OK, "holds"),
+        (sizes(0, 4_000, 8_000, 12_000, 16_000), OK, "holds"),
+        (sizes(0, 40, 80, 120, 160, 200), OK, "holds"),
+    ],
+)
+def test_a_cache_that_does_not_keep_up(counts, state, what):
+    found = carbon.judge_size(counts, 2_000_000)
+    assert found.state is state
+    assert what in found.what
+
+
+@pytest.mark.parametrize(
+    ("dropped", "state"),
+    [({}, UNKNOWN), ({NOW: 0.0}, OK), ({NOW: 5.0, NOW + 60: 0.0}, FAIL), ({NOW: 5.0, NOW + 151: 0.0}, OK)],
+)
+def test_dropped_creates(dropped, state):
+    assert carbon.judge_creates(sizes(1, dropped_creates=dropped)).state is state
+
+
+# The disk
+
+
+def filling(*free, every=600.0, total=100 * GIB, files_free=900):
+    return [Space(NOW + every * number, "/w", total, int(each), 1000, files_free) for number, each in enumerate(free)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "what"),
+    [
+        (filling(50 * GIB), OK, "/w: 50 % of 100 GiB used"),
+        (filling(5 * GIB), FAIL, "/w is full: 95 %"),
+        (filling(50 * GIB, files_free=50), FAIL, "50 inodes left"),
+        # Two hours at 1 GiB each 10 minutes: 38 GiB last for 6 hours.
+        (filling(*(GIB * (50 - n) for n in range(13))), WARN, "full in 6 hours"),
+        # As fast, but over since half an hour: nothing to fear.
+        (filling(*(GIB * (50 - n) for n in range(13)), *[38 * GIB] * 8), OK, "62 %"),
+        # As fast, but only for the last minutes of six hours: a burst.
+        (filling(*[50 * GIB] * 36, 49 * GIB), OK, "51 %"),
+        # 20 MiB each 10 minutes: full in weeks.
+        (filling(*((50 * GIB) - (n * 20 << 20) for n in range(36))), OK, "51 %"),
+        # Falling fast, but seen for ten seconds.
+        (filling(50 * GIB, 49 * GIB, every=10.0), OK, "51 %"),
+        # Getting emptier.
+        (filling(*(GIB * (30 + n) for n in range(13))), OK, "58 %"),
+    ],
+)
+def test_a_disk_that_fills_up(seen, state, what):
+    found = disk.judge(seen, 95.0, 48.0)
+    assert found.state is state
+    assert what in found.what
+
+
+def test_a_growth_is_believed_no_longer_than_it_deserves():
+    # Full in 10 days at this rate, and looked at for two hours: it isn't said, whatever the limit.
+    seen = filling(*((50 * GIB) - (n * 35 << 20) for n in range(13)))
+    assert disk.seconds_until_full(seen) is None
+    assert disk.judge(seen, 95.0, 8760.0).state is OK
+
+
+def test_the_history_is_bounded():
+    seen = []
+    for number in range(3000):
+        seen = disk.thinned([*seen, Space(NOW + 20 * number, "/w", GIB, GIB, 0, 0)])
+    assert len(seen) <= disk.HISTORY_SECONDS / disk.SAMPLE_SECONDS + 1
+    assert seen[-1].when == NOW + 20 * 2999
+    assert seen[-1].when - seen[0].when > disk.HISTORY_SECONDS - 2 * disk.SAMPLE_SECONDS
+    assert all(b.when > a.when for a, b in itertools.pairwise(seen))
+
+
+def test_a_real_file_system_is_measured(tmp_path):
+    space = disk.measure(str(tmp_path), NOW)
+    assert space.total >= space.free > 0
+    assert disk.measure(str(tmp_path / "none"), NOW) is None
+
+
+# The certificate
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A certificate of 30 days."""
+    file = tmp_path_factory.mktemp("certificate") / "made.pem"
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{file}.key"]
+    subject = ["-subj", "/CN=graphs.example", "-addext", "subjectAltName=DNS:graphs.example"]
+    command = ["openssl", "req", "-x509", *key, *subject, "-days", "30", "-out", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    return file
+
+
+def test_the_end_of_a_certificate_is_what_openssl_says(made):
+    command = ["openssl", "x509", "-in", str(made), "-noout", "-enddate"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    end = datetime.fromtimestamp(certificate.end_of(made.read_text()), UTC)
+    assert said == f"notAfter={end:%b} {end.day:>2} {end:%H:%M:%S %Y} GMT"
+
+
+@pytest.mark.parametrize(
+    ("days_before", "state", "what"),
+    [(29, OK, "lasts until"), (21.01, OK, "lasts"), (20.9, WARN, "ends in 21 days"), (-0.1, FAIL, "ended on")],
+)
+def test_a_certificate_is_warned_of_in_time(made, days_before, state, what):
+    end = certificate.end_of(made.read_text())
+    found = certificate.check_file(str(made), 21, end - days_before * 86_400)
+    assert found.state is state
+    assert what in found.what
+
+
+@pytest.mark.parametrize("damage", ["", "none", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
+def test_a_file_without_a_certificate_fails(tmp_path, damage):
+    file = tmp_path / "bad.pem"
+    file.write_text(damage)
+    found = certificate.check_file(str(file), 21, NOW)
+    assert found.state is FAIL
+    assert "certificate" in found.what
+
+
+def test_a_certificate_cut_short_fails(made, tmp_path):
+    lines = made.read_text().splitlines()
+    file = tmp_path / "cut.pem"
+    file.write_text("\n".join([*lines[:3], lines[-1]]))
+    assert certificate.check_file(str(file), 21, NOW).what == f"{file} holds a damaged certificate"
+
+
+def test_a_missing_file_fails(tmp_path):
+    assert certificate.check_file(str(tmp_path / "none.pem"), 21, NOW).what.endswith(
+        "none.pem: No such file or directory"
+    )
+
+
+# The clock
+
+CHRONY = "A29FC87B,162.159.200.123,4,1763745600.1,{},0.0,0.0,-3.2,0.0,0.02,0.01,0.001,64.2,{}\n"
+TIMESYNCD = """\
+       Server: 192.0.2.1 (0.debian.pool.ntp.org)
+Poll interval: 34min 8s (min: 32s; max 34min 8s)
+       Offset: {}
+        Delay: 1.5s
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "said", "offset"),
+    [
+        (clock.of_chrony, CHRONY.format("-0.000012", "Normal"), 0.000012),
+        (clock.of_chrony, CHRONY.format("3.5", "Normal"), 3.5),
+        (clock.of_chrony, CHRONY.format("0.0", "Not synchronised"), None),
+        (clock.of_chrony, "", None),
+        (clock.of_timesyncd, TIMESYNCD.format("-1.234ms"), 0.001234),
+        (clock.of_timesyncd, TIMESYNCD.format("+310us"), 0.00031),
+        (clock.of_timesyncd, TIMESYNCD.format("+1min 2.5s"), 62.5),
+        (clock.of_timesyncd, "       Server: n/a (0.debian.pool.ntp.org)\n", None),
+        (clock.of_ntpsec, "leap=00, offset=-2500.5\n", 2.5005),
+        (clock.of_ntpsec, "leap=11, offset=0.0\n", None),
+        (clock.of_ntpsec, "ntpq: read: Connection refused\n", None),
+    ],
+)
+def test_what_the_time_services_say_is_read(read, said, offset):
+    assert read(said) == (offset if offset is None else pytest.approx(offset))
+
+
+@pytest.mark.parametrize(("offset", "state"), [(None, UNKNOWN), (0.2, OK), (0.999, OK), (1.0, FAIL), (3600.0, FAIL)])
+def test_a_clock_that_is_off_by_a_second_has_failed(offset, state):
+    assert clock.judge(offset, 1.0).state is state
+
+
+# The web server
+
+
+@pytest.mark.parametrize(
+    ("code", "trouble", "state", "remedy"),
+    [
+        (200, "", OK, ""),
+        (302, "", OK, ""),
+        (403, "", OK, ""),
+        (502, "", FAIL, "restart graphite-web"),
+        (0, "Connection refused", FAIL, "restart nginx"),
+    ],
+)
+def test_the_first_page_is_what_people_meet(code, trouble, state, remedy):
+    found = web.judge("https://x", code, trouble)
+    assert found.state is state
+    assert remedy in found.remedy
+    assert (trouble or str(code) if state is FAIL else "answers") in found.what
+
+
+@pytest.fixture(scope="module")
+def shown(made):
+    """An https server with that certificate; its address."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, f"{made}.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_certificate_that_is_shown_is_looked_at(made, shown):
+    assert certificate.end_of(web.shown_certificate(shown)) == certificate.end_of(made.read_text())
+    assert web.measure(shown) == (501, "")
+
+
+def test_where_nobody_answers_nothing_is_shown():
+    url = f"https://localhost:{free_port()}"
+    assert web.shown_certificate(url) is None
+    assert web.measure(url) == (0, "Connection refused")
+    assert web.measure(url.replace("https", "http")) == (0, "Connection refused")
+
+
+# Services
+
+RUNNING = [Unit("statsd.service", "active", "running"), Unit("statsd.socket", "active", "running")]
+
+
+@pytest.mark.parametrize("how", [("failed", "failed"), ("inactive", "dead"), ("activating", "auto-restart")])
+def test_a_service_that_does_not_run_is_named(how):
+    found = services.judge("graphing.target", [*RUNNING, Unit("carbon-cache@a.service", *how)])
+    assert found.state is FAIL
+    assert found.what == f"carbon-cache@a.service is {how[0]} ({how[1]})"
+    assert found.remedy.startswith("systemctl start carbon-cache@a.service;")
+
+
+def test_services_that_run_are_counted():
+    assert services.judge("graphing.target", RUNNING).what == "2 units of graphing.target are running"
+    assert services.judge("graphing.target", [Unit("a.service", "reloading", "reload")]).state is OK
+    assert services.judge("graphing.target", []).state is FAIL
