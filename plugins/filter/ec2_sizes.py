@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 HOURS = 730  # in a month, as AWS counts
 
 
-@dataclass(frozen=True)
-class Type:
+class Type(NamedTuple):
     """An instance type: the processors it may use all day long, its memory, its price on demand."""
 
     name: str

@@ -31,6 +31,13 @@ def test_what_whisper_creates_has_that_size(rules, tmp_path):
     assert (tmp_path / "a.wsp").stat().st_size == rules.retention_bytes("10s:1h,1m:1d")
 
 
+def test_the_disk_of_a_number_of_series_is_that_of_the_largest_schema_with_a_margin(rules):
+    small, large = schema("small", "^a", "1m:7d"), schema()
+    assert rules.store_gib([small, large], 10000) == rules.store_gib([large], 10000) == 10
+    assert rules.store_gib([large], 10000) * 2**30 > 10000 * rules.retention_bytes(GOOD)
+    assert rules.store_gib([small], 1) == 1, "a volume is a whole GiB at least"
+
+
 @pytest.mark.parametrize(
     ("retentions", "complaint"),
     [
