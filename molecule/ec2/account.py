@@ -1,4 +1,4 @@
-"""The account of the pretended AWS: account.py prepare gives it what other people have there, account.py show lists all that it has.
+"""The account of the pretended AWS: `account.py prepare` gives it what others have there, `account.py show` lists all.
 
 What `show` prints after the removal must be what it printed before: {kind: {id: what it is}} as JSON.
 """

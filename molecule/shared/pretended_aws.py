@@ -3,8 +3,8 @@
     pretended_aws.py start DIRECTORY PORT   starts one in the background, unless one answers there already
     pretended_aws.py serve DIRECTORY PORT   is one, until DIRECTORY/running is removed, two hours at most
 
-Clients find it by AWS_ENDPOINT_URL=http://127.0.0.1:PORT. While DIRECTORY/refuse exists, no instance is started, and the answer is the error
-that this file names, in AWS's own form: moto knows no quotas.
+Clients find it by AWS_ENDPOINT_URL=http://127.0.0.1:PORT. While DIRECTORY/refuse exists, no instance is started, and
+the answer is the error that this file names, in AWS's own form: moto knows no quotas.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def serve(directory: Path, port: int, images: list[dict[str, Any]]) -> None:
 def answers(port: int) -> bool:
     """Whether a moto answers on the port."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=5):  # noqa: S310 - loopback
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=5):
             return True
     except (OSError, urllib.error.URLError):
         return False

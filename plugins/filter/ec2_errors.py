@@ -12,7 +12,8 @@ from collections.abc import Callable
 SENTENCES = (
     (
         r"Unable to locate credentials|NoCredentials|No credentials",
-        "There are no AWS credentials: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE for a profile of ~/.aws.",
+        "There are no AWS credentials: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+        "or AWS_PROFILE for a profile of ~/.aws.",
     ),
     (
         r"config profile \((?P<what>[^)]*)\) could not be found",
@@ -24,7 +25,8 @@ SENTENCES = (
     ),
     (
         r"ExpiredToken|RequestExpired|TokenRefreshRequired|Token has expired|SSOTokenLoad|UnauthorizedSSOToken",
-        "The AWS credentials have expired, or this computer's clock is wrong: get new ones (aws sso login, or export fresh keys).",
+        "The AWS credentials have expired, or this computer's clock is wrong: get new ones "
+        "(aws sso login, or export fresh keys).",
     ),
     (
         r"AuthFailure|InvalidClientTokenId|SignatureDoesNotMatch|UnrecognizedClient|InvalidAccessKeyId|IncompleteSignature",
@@ -38,7 +40,8 @@ SENTENCES = (
     ),
     (
         r"VolumeLimitExceeded|MaxIOPSLimitExceeded",
-        "The account's quota of EBS storage in {region} is used up: ask for more in Service Quotas, or lower ec2_series.",
+        "The account's quota of EBS storage in {region} is used up: ask for more in Service Quotas, "
+        "or lower ec2_series.",
     ),
     (
         r"VolumeModificationRateExceeded",
@@ -46,12 +49,13 @@ SENTENCES = (
     ),
     (
         r"InsufficientInstanceCapacity|Unsupported.*Availability Zone|instance type is not supported in your requested",
-        "AWS has no instance of this type free in that zone of {region}: set ec2_subnet to one in another zone, or another "
-        "ec2_instance_type.",
+        "AWS has no instance of this type free in that zone of {region}: set ec2_subnet to one in another zone, "
+        "or another ec2_instance_type.",
     ),
     (
         r"(?:UnauthorizedOperation|AccessDenied).*?perform:? (?P<what>[a-z0-9-]+:\w+)",
-        "The AWS credentials may not do {what}: let the account's administrator allow it (docs/ec2.md lists what is needed).",
+        "The AWS credentials may not do {what}: let the account's administrator allow it "
+        "(docs/ec2.md lists what is needed).",
     ),
     (
         r"UnauthorizedOperation|AccessDenied|not authorized to perform",
@@ -63,7 +67,8 @@ SENTENCES = (
     ),
     (
         r"Could not connect to the endpoint URL|EndpointConnectionError|ConnectTimeout|Failed to connect to proxy",
-        "AWS cannot be reached in region {region}: check the name in AWS_REGION (for example eu-central-1) and the network.",
+        "AWS cannot be reached in region {region}: check the name in AWS_REGION (for example eu-central-1) "
+        "and the network.",
     ),
     (
         r"RequestLimitExceeded|Throttling",

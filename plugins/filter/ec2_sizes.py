@@ -1,10 +1,10 @@
 """What an EC2 instance must be for a number of series, and what it costs: the one place of that formula.
 
-Pure functions. The size of the volume is role carbon's knowledge (`carbon_store_gib`); here it is a number that is given.
+Pure functions. The size of the volume is role carbon's knowledge (`carbon_store_gib`); here it is given.
 docs/ec2.md shows the results as a table, which a test compares with these.
 
-Loads were measured (a carbon-cache: 24 to 42 CPU seconds per million points; relay and aggregator: 4 together; 12 KiB of page cache
-per series; 0.37 writes per point). They leave half of the processor for drawing graphs.
+Loads were measured (a carbon-cache: 24 to 42 CPU seconds per million points; relay and aggregator: 4 together; 12 KiB
+of page cache per series; 0.37 writes per point). Half of the processor is left for drawing graphs.
 """
 
 from __future__ import annotations

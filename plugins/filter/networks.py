@@ -37,12 +37,17 @@ def _meant(text: str) -> str:
 
 
 def security_group_rules(opened: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Inbound rules of amazon.aws.ec2_security_group for [{name, proto, port, networks}], one per network, each once."""
+    """Rules for amazon.aws.ec2_security_group from [{name, proto, port, networks}], one per network, each once."""
     rules = []
     for entry in opened:
         for network in entry["networks"]:
             family = "cidr_ipv6" if ":" in network else "cidr_ip"
-            rule = {"proto": entry["proto"], "from_port": int(entry["port"]), "to_port": int(entry["port"]), family: network}
+            rule = {
+                "proto": entry["proto"],
+                "from_port": int(entry["port"]),
+                "to_port": int(entry["port"]),
+                family: network,
+            }
             if rule not in [{key: known[key] for key in known if key != "rule_desc"} for known in rules]:
                 rules.append({**rule, "rule_desc": entry["name"]})
     return rules

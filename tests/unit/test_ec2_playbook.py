@@ -11,11 +11,11 @@ from pathlib import Path
 import boto3
 import pretended_aws
 import pytest
-import yaml
 from playbook import ROOT, run_playbook
 
 REGION = "eu-central-1"
 OFFICE = "192.0.2.0/24"
+ASKED_FOR = {"statsd_networks": ["198.51.100.0/24"], "ec2_tags": {"team": "graphs"}, "graphite_web_port": 443}
 
 
 def free_port():
@@ -100,17 +100,29 @@ def made(pretended):
         for name, value in pretended.environment.items():
             patch.setenv(name, value)
         pretended.before = pretended.everything()
-        pretended.first = pretended.run(statsd_networks=["198.51.100.0/24"], ec2_tags={"team": "graphs"})
+        pretended.first = pretended.run(**ASKED_FOR)
     return pretended
 
 
 # Bad input: refused before AWS is asked, or before anything is made there.
 
 REFUSED = {
-    "a misspelt variable": ({"ec2_serie": 5}, "ec2_serie is not a variable of playbooks/ec2.yml (did you mean ec2_series?)"),
-    "no network to log in from": ({"ec2_ssh_networks": []}, "ec2_ssh_networks is empty: name the networks from which you log in"),
-    "SSH from everywhere": ({"ec2_ssh_networks": ["0.0.0.0/0"]}, "holds 0.0.0.0/0, the whole internet: name your own networks, or set"),
-    "a network that is none": ({"ec2_ssh_networks": ["192.0.2.7/24"]}, "192.0.2.7/24 is not a network: write 192.0.2.0/24"),
+    "a misspelt variable": (
+        {"ec2_serie": 5},
+        "ec2_serie is not a variable of playbooks/ec2.yml (did you mean ec2_series?)",
+    ),
+    "no network to log in from": (
+        {"ec2_ssh_networks": []},
+        "ec2_ssh_networks is empty: name the networks from which you log in",
+    ),
+    "SSH from everywhere": (
+        {"ec2_ssh_networks": ["0.0.0.0/0"]},
+        "holds 0.0.0.0/0, the whole internet: name your own networks, or set",
+    ),
+    "a network that is none": (
+        {"ec2_ssh_networks": ["192.0.2.7/24"]},
+        "192.0.2.7/24 is not a network: write 192.0.2.0/24",
+    ),
     "a network of a role that is none": ({"carbon_networks": ["here"]}, "carbon_networks: here is not a network"),
     "no number of series": ({"ec2_series": "many"}, "argument 'ec2_series' is of type"),
     "no series": ({"ec2_series": 0}, "ec2_series is 0; it must be 1 or more"),
@@ -119,10 +131,16 @@ REFUSED = {
         {"ec2_series": 100_000, "ec2_instance_type": "t3.small"},
         "ec2_instance_type t3.small is too small for 100,000 series",
     ),
-    "a retention that whisper would refuse": ({"carbon_retentions": "10s"}, "'10s' is not STEP:LENGTH, for example 10s:6h"),
+    "a retention that whisper would refuse": (
+        {"carbon_retentions": "10s"},
+        "'10s' is not STEP:LENGTH, for example 10s:6h",
+    ),
     "a state that is none": ({"ec2_state": "gone"}, "value of ec2_state must be one of: present, absent"),
     "a name that is none": ({"ec2_name": "My Graphs"}, "ec2_name is My Graphs; it becomes the name of a host"),
-    "a subnet that is not there": ({"ec2_subnet": "mine"}, "eu-central-1 has no subnet mine: set ec2_subnet to the id or the Name"),
+    "a subnet that is not there": (
+        {"ec2_subnet": "mine"},
+        "eu-central-1 has no subnet mine: set ec2_subnet to the id or the Name",
+    ),
 }
 
 
@@ -142,7 +160,10 @@ def test_bad_input_is_refused_before_anything_is_made(account, case):
     [
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, "No region is given: export AWS_REGION"),
         ({"AWS_REGION": "Frankfurt"}, "AWS_REGION is Frankfurt, which is no region"),
-        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "There are no AWS credentials: export AWS_ACCESS_KEY_ID"),
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+            "There are no AWS credentials: export AWS_ACCESS_KEY_ID",
+        ),
         ({"AWS_PROFILE": "nope"}, "AWS_PROFILE names nope, which ~/.aws/config does not have"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS cannot be reached in region eu-central-1"),
     ],
@@ -174,7 +195,9 @@ def test_credentials_that_aws_does_not_know_are_named(account):
 
 def test_a_quota_is_named_and_the_next_run_goes_on(account):
     refuse = account.aws / "refuse"
-    refuse.write_text("VcpuLimitExceeded You have requested more vCPU capacity than your current vCPU limit of 0 allows")
+    refuse.write_text(
+        "VcpuLimitExceeded You have requested more vCPU capacity than your current vCPU limit of 0 allows"
+    )
     before = account.everything()
     try:
         run = account.run(ec2_name="limited")
@@ -264,19 +287,22 @@ def test_every_disk_is_encrypted_and_that_of_the_numbers_outlives_the_instance(m
 
 
 def test_only_the_declared_networks_are_let_in(made):
-    (group,) = made.api.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["graphs"]}])["SecurityGroups"]
-    web = yaml.safe_load((ROOT / "roles/graphite_web/defaults/main.yml").read_text())["graphite_web_port"]
+    (group,) = made.api.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["graphs"]}])[
+        "SecurityGroups"
+    ]
     opened = {
         (rule["IpProtocol"], rule["FromPort"], rule["ToPort"], network["CidrIp"])
         for rule in group["IpPermissions"]
         for network in rule["IpRanges"]
     }
-    assert opened == {("tcp", 22, 22, OFFICE), ("tcp", web, web, OFFICE), ("udp", 8125, 8125, "198.51.100.0/24")}
+    assert opened == {("tcp", 22, 22, OFFICE), ("tcp", 443, 443, OFFICE), ("udp", 8125, 8125, "198.51.100.0/24")}
     assert not any(rule["Ipv6Ranges"] for rule in group["IpPermissions"])
 
 
 def test_all_that_was_made_carries_the_mark(made):
-    (group,) = made.api.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["graphs"]}])["SecurityGroups"]
+    (group,) = made.api.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["graphs"]}])[
+        "SecurityGroups"
+    ]
     (key,) = made.api.describe_key_pairs(KeyNames=["graphs"])["KeyPairs"]
     new = made.everything()["volumes"] - made.before["volumes"]
     volumes = made.api.describe_volumes(VolumeIds=list(new))["Volumes"]
@@ -295,7 +321,7 @@ def test_the_private_key_is_for_its_owner_alone_and_never_printed(made):
 
 def test_a_second_run_changes_nothing(made, account):
     before = made.everything()
-    run = account.run(statsd_networks=["198.51.100.0/24"], ec2_tags={"team": "graphs"})
+    run = account.run(**ASKED_FOR)
     assert run.status == 0, run.output
     assert "changed=0" in run.words, run.output
     assert made.everything() == before
@@ -334,7 +360,9 @@ def test_the_inventory_finds_it_alone_and_knows_its_way_and_its_disk(made, accou
 
 
 def test_a_removal_keeps_the_numbers_and_all_that_is_anothers(made, account):
-    others = account.everything()["instances"] - {i["InstanceId"] for i in made.instances() if i.get("KeyName") == "graphs"}
+    others = account.everything()["instances"] - {
+        i["InstanceId"] for i in made.instances() if i.get("KeyName") == "graphs"
+    }
     numbers = made.volume()["VolumeId"]
     run = account.run(ec2_state="absent")
     assert run.status == 0, run.output

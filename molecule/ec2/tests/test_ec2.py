@@ -60,7 +60,9 @@ def test_a_disk_that_is_not_there_is_refused_and_nothing_changes(host, inventory
     before = host.check_output("findmnt --noheadings --output SOURCE %s", WHISPER)
     run = run_playbook("site", inventory, carbon_data_device="/dev/disk/by-id/not-there")
     assert run.status != 0
-    assert "is not a disk of the host: attach it, or name one that ls -l /dev/disk/by-id/ shows there" in run.words, run.output
+    assert "is not a disk of the host: attach it, or name one that ls -l /dev/disk/by-id/ shows there" in run.words, (
+        run.output
+    )
     assert "changed=0" in run.words, run.output
     assert host.check_output("findmnt --noheadings --output SOURCE %s", WHISPER) == before
 

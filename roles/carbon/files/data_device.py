@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What must be known of a disk before numbers are kept on it: data_device.py DEVICE DIRECTORY; JSON on stdout, nothing changes.
+"""What must be known of a disk before numbers are kept on it; JSON on stdout: data_device.py DEVICE DIRECTORY.
 
-{"block": true, "content": "ext4", "mounted_at": ["/mnt"], "directory_holds": "/dev/sdb", "directory_empty": true, "growable_mib": 0}
+{"block": true, "content": "ext4", "mounted_at": ["/mnt"], "directory_holds": "/dev/sdb", "directory_empty": true,
+ "growable_mib": 0}. Nothing changes.
 content: the file system, or whatever else has left its mark, such as a partition table; empty for nothing.
 directory_holds: what is mounted on the directory; empty for nothing.
 growable_mib: how much larger the disk is than the ext4 on it.

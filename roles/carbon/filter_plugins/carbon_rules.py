@@ -55,7 +55,7 @@ def retention_bytes(retentions: str) -> int:
 
 
 def store_gib(schemas: list[dict[str, Any]], series: int) -> int:
-    """Whole GiB of disk for so many series, each as if it fell under the largest of the storage schemas, with a margin."""
+    """Whole GiB of disk for so many series, with a margin, as if all fell under the largest of the schemas."""
     largest = max(retention_bytes(rule["retentions"]) for rule in schemas)
     return math.ceil(math.ceil(largest / BLOCK_BYTES) * BLOCK_BYTES * series * STORE_MARGIN / 2**30)
 
