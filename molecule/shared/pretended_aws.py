@@ -79,6 +79,20 @@ def refusing(application: Callable[..., Iterable[bytes]], refuse: Path) -> Calla
     return wrapped
 
 
+def as_aws_answers() -> None:
+    """Let moto say of a plain volume what AWS says, SnapshotId empty and MultiAttachEnabled false: modules read both."""
+    from moto.ec2.models.elastic_block_store import Volume  # noqa: PLC0415 - see serve
+
+    create = Volume.__init__
+
+    def created(volume: Any, *arguments: Any, **named: Any) -> None:
+        create(volume, *arguments, **named)
+        volume.snapshot_id = volume.snapshot_id or ""
+        volume.multi_attach_enabled = bool(volume.multi_attach_enabled)
+
+    Volume.__init__ = created
+
+
 def serve(directory: Path, port: int, images: list[dict[str, Any]]) -> None:
     """Answer as AWS until DIRECTORY/running is gone."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -90,6 +104,7 @@ def serve(directory: Path, port: int, images: list[dict[str, Any]]) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415 - as moto, after the variable is set
 
+    as_aws_answers()
     application = refusing(DomainDispatcherApplication(create_backend_app), directory / "refuse")
     server = make_server("127.0.0.1", port, application, threaded=True)
 
