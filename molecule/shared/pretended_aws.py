@@ -80,7 +80,7 @@ def refusing(application: Callable[..., Iterable[bytes]], refuse: Path) -> Calla
 
 
 def as_aws_answers() -> None:
-    """Let moto say of a plain volume what AWS says, SnapshotId empty and MultiAttachEnabled false: modules read both."""
+    """Let moto say of a plain volume what AWS says and modules read: SnapshotId empty, MultiAttachEnabled false."""
     from moto.ec2.models.elastic_block_store import Volume  # noqa: PLC0415 - see serve
 
     create = Volume.__init__
