@@ -20,6 +20,10 @@ SENTENCES = (
         "AWS_PROFILE names {what}, which ~/.aws/config does not have: export the name of a profile that it has.",
     ),
     (
+        r"both a profile and access tokens",
+        "AWS_PROFILE and AWS_ACCESS_KEY_ID are both set: unset one of them.",
+    ),
+    (
         r"Partial credentials",
         "Half of the AWS credentials is missing: export both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
     ),

@@ -168,7 +168,11 @@ def test_bad_input_is_refused_before_anything_is_made(account, case):
             {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             "There are no AWS credentials: export AWS_ACCESS_KEY_ID",
         ),
-        ({"AWS_PROFILE": "nope"}, "AWS_PROFILE names nope, which ~/.aws/config does not have"),
+        ({"AWS_PROFILE": "nope"}, "AWS_PROFILE and AWS_ACCESS_KEY_ID are both set: unset one of them"),
+        (
+            {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "nope"},
+            "AWS_PROFILE names nope, which ~/.aws/config does not have",
+        ),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS cannot be reached in region eu-central-1"),
     ],
 )
