@@ -38,7 +38,7 @@ def _meant(text: str) -> str:
 
 def security_group_rules(opened: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rules for amazon.aws.ec2_security_group from [{name, proto, port, networks}], one per network, each once."""
-    rules = []
+    rules: list[dict[str, Any]] = []
     for entry in opened:
         for network in entry["networks"]:
             family = "cidr_ipv6" if ":" in network else "cidr_ip"
