@@ -25,17 +25,17 @@ def unknown_variables(
     names: Iterable[str],
     specs: Mapping[str, object] | Iterable[str],
     renamed: Mapping[str, str] | None = None,
-    role: str | None = None,
+    owner: str | None = None,
 ) -> list[str]:
     """Return a message for each of the names that is not an option of the role.
 
     The specs are the option names, or the options of an argument_specs entry as they are. Names that begin
     with an underscore are a role's own business. Renamed ones, old to new, are reported with their successor.
-    Give the role's name if its options may share more words than it: it is guessed otherwise.
+    Say whose the options are if they are not a role's, or may share more words than its name: it is guessed otherwise.
     """
     options = sorted(set(specs))
     renamed = renamed or {}
-    role = role or common_role(options)
+    owner = owner or f"role {common_role(options)}"
     messages = []
     for name in sorted(set(names)):
         if name in options or name.startswith("_"):
@@ -45,7 +45,7 @@ def unknown_variables(
             continue
         close = difflib.get_close_matches(name, options, n=1, cutoff=0.75)
         hint = f" (did you mean {close[0]}?)" if close else ""
-        messages.append(f"{name} is not a variable of role {role}{hint}")
+        messages.append(f"{name} is not a variable of {owner}{hint}")
     return messages
 
 

@@ -36,6 +36,13 @@ def test_the_methods_are_those_of_whisper(rules):
     assert set(rules.METHODS) == set(whisper.aggregationMethods)
 
 
+def test_the_disk_of_a_number_of_series_is_that_of_the_largest_schema_with_a_margin(rules):
+    small, large = schema("small", "^a", "1m:7d"), schema()
+    assert rules.store_gib([small, large], 10000) == rules.store_gib([large], 10000) == 10
+    assert rules.store_gib([large], 10000) * 2**30 > 10000 * rules.retention_bytes(GOOD)
+    assert rules.store_gib([small], 1) == 1, "a volume is a whole GiB at least"
+
+
 @pytest.mark.parametrize(
     ("retentions", "complaint"),
     [

@@ -63,9 +63,11 @@ def test_the_role_is_guessed_from_its_options(variables: ModuleType, options: li
     assert variables.unknown_variables(["other"], options) == [f"other is not a variable of role {role}"]
 
 
-def test_the_role_can_be_given(variables: ModuleType) -> None:
+def test_whose_they_are_can_be_given(variables: ModuleType) -> None:
     options = ["nginx_tls_key", "nginx_tls_cert"]
-    assert variables.unknown_variables(["other"], options, role="nginx") == ["other is not a variable of role nginx"]
+    assert variables.unknown_variables(["other"], options, owner="role nginx") == [
+        "other is not a variable of role nginx"
+    ]
 
 
 def test_ansible_finds_the_filter_and_the_specs_may_be_a_dictionary(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ named before a host changes. Sources: whisper.validateArchiveList, carbon.storag
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
 UNITS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800, "years": 31536000}
 METHODS = ("average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin")
 POINT_BYTES = 12
+BLOCK_BYTES = 4096  # of a file system: a file takes whole ones
+STORE_MARGIN = 1.25  # inodes, directories, what the file system keeps for itself, and room to act before it is full
 CATCH_ALL = ("", "^", ".*", "^.*", "^.*$", ".*$", ".+", "^.+", "^.+$")
 
 
@@ -49,6 +52,12 @@ def retention_bytes(retentions: str) -> int:
     """Bytes that one series takes on disk: a header of 16, 12 per archive, 12 per point."""
     archives = retention_archives(retentions)
     return 16 + POINT_BYTES * len(archives) + POINT_BYTES * sum(points for _, points in archives)
+
+
+def store_gib(schemas: list[dict[str, Any]], series: int) -> int:
+    """Whole GiB of disk for so many series, with a margin, as if all fell under the largest of the schemas."""
+    largest = max(retention_bytes(rule["retentions"]) for rule in schemas)
+    return math.ceil(math.ceil(largest / BLOCK_BYTES) * BLOCK_BYTES * series * STORE_MARGIN / 2**30)
 
 
 def retention_problems(retentions: str) -> list[str]:
@@ -148,5 +157,6 @@ class FilterModule:
             "carbon_aggregation_problems": aggregation_problems,
             "carbon_retention_step": retention_step,
             "carbon_retention_bytes": retention_bytes,
+            "carbon_store_gib": store_gib,
             "carbon_retention_problems": retention_problems,
         }
