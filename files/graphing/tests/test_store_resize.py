@@ -179,6 +179,15 @@ def test_the_minute_in_which_a_series_changed_its_name_is_whole(folder):
     assert merged(new, old, NOW).slots[1][minute] == 6
 
 
+def clear(made):
+    """The slots of each archive but for those in which the finer one ends."""
+    found = [made.slots[0]]
+    for finer, archive, slots in zip(made.layout.archives, made.layout.archives[1:], made.slots[1:], strict=False):
+        end = NOW - finer.seconds
+        found.append({stamp: value for stamp, value in slots.items() if not stamp <= end < stamp + archive.step})
+    return found
+
+
 @given(st.data())
 def test_points_that_came_between_two_states_are_told_once_and_make_the_second_of_the_first(folder, data):
     kept = data.draw(layouts())
@@ -189,7 +198,7 @@ def test_points_that_came_between_two_states_are_told_once_and_make_the_second_o
     after = content(path)
     path.write_bytes(encode(before))
     whisper.update_many(str(path), changes(before, after, NOW), now=NOW)
-    assert content(path) == after
+    assert clear(content(path)) == clear(after)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def changes(before: Content, after: Content, now: int) -> list[tuple[int, float]
     """(timestamp, number) of the points that were written between two states of one file, as of `now`.
 
     carbon writes a point into the finest archive that reaches back to it, and makes the coarser slots of it. Those
-    follow when the points are written elsewhere, so they are not told.
+    follow when the points are written elsewhere, so they are not told. In the one slot in which the finer archive ends,
+    a late point that went into the coarser one alone cannot be told from what was made of finer ones: it is left out.
     """
     found: dict[int, float] = {}
     told: set[int] = set()
