@@ -8,7 +8,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 SET = yaml.safe_load((ROOT / "molecule/alternative/inventory/group_vars/graphing.yml").read_text())
 
-# Those of python_app are set by the roles that include it; those of backup belong to its playbooks, in scenario day-two.
+# Those of python_app are set by the roles that include it; those of backup are tried in scenario day-two.
 ELSEWHERE = ("python_app", "backup")
 HANDED_OVER = "playbooks/site.yml sets it, from what the roles hand over"
 EXCEPTIONS = {

@@ -24,7 +24,7 @@ def test_it_looks_every_seven_seconds(host):
 
 
 def test_health_of_the_aggregator_is_on_another_port(host):
-    ask = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8227/statusz', timeout=10).read().decode())"
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8227/statusz', timeout=10).read().decode())"
     answer = json.loads(host.check_output("python3 -c %s", ask))
     assert answer["engine"] == "python"
     assert not host.socket("tcp://127.0.0.1:8127").is_listening
