@@ -4,11 +4,12 @@
 #   make down        removes it
 #   make sniff       shows the events that come in (8125) and the lines that carbon gets (2003)
 #   make test        lint, unit tests, Molecule with testinfra: all that CI runs
+#   make test-all    the same, and the scenarios of Molecule that take longer
 #
 #   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
-#   make molecule    the platform on a fresh container, checked
+#   make molecule    the platform on fresh containers, checked
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
 #   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
@@ -74,6 +75,9 @@ bench-statsd: $(venv) twin
 molecule: $(venv) docker
 	COLUMNS=140 molecule test
 
+test-all: test
+	bin/scenarios day-two alternative ssh ec2
+
 docs: $(venv)
 	bin/role-docs
 
@@ -82,4 +86,4 @@ lock: $(venv)
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help venv docker up down sniff test lint unit twin bench-statsd molecule docs lock
+.PHONY: help venv docker up down sniff test test-all lint unit twin bench-statsd molecule docs lock
