@@ -112,6 +112,7 @@ def problems(groups: Groups, host: str, hostvars: HostVars) -> list[str]:
         ]
     return [
         *(found for name in COMMON if (found := _disagreement(name, hosts, hostvars))),
+        *_tags_apart(groups, stores[0], hosts, hostvars),
         *_same_names([name for name in hosts if "statsd" in parts(groups, name)], stores[0], hostvars),
     ]
 
@@ -133,6 +134,15 @@ def _disagreement(name: str, hosts: list[str], hostvars: HostVars) -> str:
     return (
         f"{name} differs between hosts that work together ({told}): set it once for all of them, in group_vars/all.yml."
     )
+
+
+def _tags_apart(groups: Groups, store: str, hosts: list[str], hostvars: HostVars) -> list[str]:
+    """A sentence if series have tags, which are looked up where the page is, and the page is elsewhere."""
+    if "web" in parts(groups, store) or not any(hostvars[host].get("carbon_tags") for host in hosts):
+        return []
+    return [
+        f"carbon_tags needs the page where the numbers are: put {store} into group web too, or leave carbon_tags out."
+    ]
 
 
 def _same_names(senders: list[str], store: str, hostvars: HostVars) -> list[str]:

@@ -96,6 +96,11 @@ WRONG = {
             "page): set it once for all of them, in group_vars/all.yml."
         ],
     ),
+    "tags without a page": (
+        APART,
+        {"store": {"carbon_tags": True}},
+        ["carbon_tags needs the page where the numbers are: put store into group web too, or leave carbon_tags out."],
+    ),
     "two aggregators": (
         {"statsd": ["adder", "page"], "carbon": ["store"], "web": ["page"]},
         {"page": {"statsd_prefix": "stats.page"}},

@@ -87,7 +87,7 @@ def test_the_command_that_forgets_the_old_key_is_named(inventory, tmp_path):
 def test_another_system_than_debian():
     run = run_playbook("site", SCENARIO / "stranger")
     assert run.status != 0
-    assert "molecule-ssh-stranger is Alpine 3.22.0; the platform is tested on Debian 12 and 13." in run.words, (
+    assert "molecule-ssh-stranger is Alpine Linux 3.22.0; the platform is tested on Debian 12 and 13." in run.words, (
         run.output
     )
     assert "changed=0" in run.words
