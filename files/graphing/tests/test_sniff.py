@@ -1,6 +1,7 @@
 """`graphing sniff`: what it makes of what ngrep prints."""
 
 import argparse
+import io
 
 import pytest
 
@@ -100,6 +101,18 @@ def test_the_busiest_come_first_and_not_endlessly():
 
 def test_a_terminal_is_not_deceived():
     assert sniff._plain_lines(b"a\x1b[2J:1|c\n\xffb:1|c\n") == ["  a.[2J:1|c", "  .b:1|c"]
+
+
+def test_the_traffic_is_shown_to_a_limit_and_counted_beyond():
+    out, tally = io.StringIO(), Tally()
+    said = RECORDED.splitlines(keepends=True)
+    sniff._show(said, sniff.Wanted(counts=True, lines=5), tally, out)
+    assert out.getvalue().splitlines()[3:] == [
+        "2026/11/21 17:30:38.843342 127.0.0.1:51614 -> 127.0.0.1:48125",
+        "  nonl:1|c",
+        "... and more",
+    ]
+    assert tally.datagrams == 3
 
 
 @pytest.mark.parametrize(

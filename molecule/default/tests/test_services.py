@@ -22,6 +22,14 @@ def test_the_unit_runs_and_is_enabled(host, name):
     assert host.service(name).is_enabled
 
 
+def test_the_target_starts_all_that_it_stops(host):
+    starts, stops = (
+        set(host.check_output(f"systemctl show -P {what} graphing.target").split()) for what in ("Wants", "ConsistsOf")
+    )
+    assert starts == stops
+    assert {"nginx.service", "carbon-c-relay.service"} <= starts
+
+
 def test_nothing_has_failed(host):
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
 

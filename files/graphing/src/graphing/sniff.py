@@ -103,15 +103,15 @@ def run(wish: Wanted, out: TextIO) -> int:
 
 
 def _show(said: Iterable[bytes], wish: Wanted, tally: "Tally", out: TextIO) -> None:
-    shown = 0
+    shown, full = 0, False
     for packet in packets_of(said):
         if wish.counts:
             tally.add(packet)
         lines = [f"{packet.when} {packet.sender} -> {packet.receiver}", *_plain_lines(packet.payload)]
-        if wish.lines and shown + len(lines) > wish.lines:
-            if shown < wish.lines:
+        if wish.lines and (full or shown + len(lines) > wish.lines):
+            if not full:
                 out.write("... and more\n")
-            shown = wish.lines
+            full = True
             continue
         shown += len(lines)
         out.write("\n".join(lines) + "\n")
