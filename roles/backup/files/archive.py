@@ -479,7 +479,9 @@ def place(given):
             aside(path, given["aside"])
             fresh.rename(path)
         copy.unlink()
+    # Empty, it tells a later run that this one has not come to its end.
     shutil.rmtree(source)
+    source.mkdir(mode=0o700)
     return {}
 
 
