@@ -14,6 +14,7 @@ REACHED = {
     ("store", 80): set(),
     ("statsd", 8126): set(),
     ("web", 80): {"store", "statsd", "stranger"},
+    ("web", 443): {"store", "statsd", "stranger"},
     ("web", 8081): {"store", "statsd", "stranger"},
     ("web", 8082): set(),
     ("store", 22): {"statsd", "web", "stranger"},
