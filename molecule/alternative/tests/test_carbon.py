@@ -38,7 +38,13 @@ def test_a_series_is_kept_as_its_rules_say(host, site, name, kept):
     path = f"/var/lib/graphite/whisper/{name.replace('.', '/')}.wsp"
     site.until(lambda: host.file(path).exists)
     assert json.loads(site.python(INFO, path)) == kept
-    assert int(host.check_output(f"stat -c %b {path}")) * 512 < host.file(path).size, "the file was to be sparse"
+
+
+def test_a_new_series_does_not_take_all_its_space(host, site):
+    send(site, "alternative.sparse")
+    path = "/var/lib/graphite/whisper/alternative/sparse.wsp"
+    site.until(lambda: host.file(path).exists)
+    assert int(host.check_output(f"stat -c %b {path}")) * 512 < host.file(path).size
 
 
 def test_the_firewall_lets_in_who_may_send(host):
