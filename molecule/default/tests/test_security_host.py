@@ -277,7 +277,15 @@ def test_names_of_events_stay_in_the_tree(host, site, word):
     good = f"stats.{word}.good.count"
     site.until(lambda: site.render(good).get(good, {}).get(stamp))
     assert outside_the_tree(host, word) == []
+    # What has no place in the tree is refused, and counted. The rest is stored under a name that has one.
+    bad = "statsd.bad_lines.count"
+    site.until(lambda: sum(site.render(bad).get(bad, {}).values()) >= 8)
     assert host.service("statsd").is_running
+
+
+def errors(site):
+    """What carbon's caches could not store, and what they refused."""
+    return site.render("carbon.agents.*.errors", "-3min") | site.render("carbon.agents.*.refused.*.count", "-3min")
 
 
 def test_names_of_lines_stay_in_the_tree(host, site, word):
@@ -286,6 +294,8 @@ def test_names_of_lines_stay_in_the_tree(host, site, word):
     site.python(SEND_LINES, [f"{name} 1 {stamp}\n" for name in names])
     site.until(lambda: site.render(f"{word}.good").get(f"{word}.good"))
     assert outside_the_tree(host, word) == []
+    # No file can have the two long names: carbon counts that.
+    site.until(lambda: any(count >= 1 for points in errors(site).values() for count in points.values()))
     assert host.service("carbon-cache@a").is_running
 
 
