@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What this host was before the platform came, so that it can go again: packages.py note NAME... | brought.
+"""What this host was before the platform came, so that it can go again.
 
-    note NAME...   keeps what is installed now, if nothing is kept yet, and adds the names to those that were asked for
-    brought        JSON: {"packages": to be purged, "stay": those that another package needs, "users": that were not
-                   there, "journal": whether one was on disk, "rmem_max", "known": whether the record
-                   tells what was there before}
+    packages.py note NAME...       keeps what is installed now, if nothing is kept yet, and adds the names to those that
+                                   were asked for
+    packages.py settings NAME...   keeps the kernel's values of settings (sysctl), those that are not kept yet
+    packages.py brought            JSON: {"packages": to be purged, "stay": those that another package needs, "users":
+                                   that were not there, "journal": whether one was on disk, "settings": {name: value},
+                                   "known": whether the record tells what was there before}
 
 The record is written before a package is installed, so that an interrupted run leaves it complete.
 """
@@ -31,22 +33,42 @@ def installed():
 
 def now():
     """The host as it is. If the platform is on it already, the record cannot tell what was there before."""
-    setting = Path("/proc/sys/net/core/rmem_max")
     return {
         "known": not Path("/etc/systemd/system/graphing.target").exists(),
         "packages": installed(),
         "users": sorted(entry.pw_name for entry in pwd.getpwall()),
         "groups": sorted(entry.gr_name for entry in grp.getgrall()),
-        "rmem_max": int(setting.read_text()) if setting.exists() else None,
+        "settings": {},
         "journal": JOURNAL.exists(),
         "asked": [],
     }
 
 
 def note(names):
-    """Add the names to the record, and begin it if there is none."""
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else now()
+    """Add the names to the record."""
+    record = load()
     record["asked"] = sorted({*record["asked"], *names})
+    store(record)
+
+
+def note_settings(names):
+    """Add the present values of settings of the kernel to the record, unless the platform has changed them already."""
+    record = load()
+    values = {name: Path("/proc/sys", *name.split(".")) for name in names}
+    present = {name: path.read_text().split() for name, path in values.items() if path.exists()}
+    record["settings"] = {name: " ".join(value) for name, value in present.items()} | record["settings"]
+    store(record)
+
+
+def load():
+    """The record; begun if there is none."""
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else now()
+    record.setdefault("settings", {})
+    return record
+
+
+def store(record):
+    """Keep the record, whole or not at all."""
     RECORD.parent.mkdir(mode=0o755, exist_ok=True)
     scratch = RECORD.with_suffix(".new")
     with scratch.open("w") as file:
@@ -66,7 +88,7 @@ def removed_with(names, *options):
 def brought():
     """What came with the platform and is still there."""
     if not RECORD.exists():
-        return {"known": False, "packages": [], "stay": [], "users": [], "journal": True, "rmem_max": None}
+        return {"known": False, "packages": [], "stay": [], "users": [], "journal": True, "settings": {}}
     record = json.loads(RECORD.read_text())
     before = set(record["packages"])
     asked = sorted((set(record["asked"]) & set(installed())) - before)
@@ -83,7 +105,7 @@ def brought():
         "stay": sorted(came - gone),
         "users": users,
         "journal": record["journal"] or not record["known"],
-        "rmem_max": record["rmem_max"],
+        "settings": record.get("settings", {}),
     }
 
 
@@ -92,6 +114,8 @@ def main():
     match sys.argv[1:]:
         case ["note", *names]:
             note(names)
+        case ["settings", *names]:
+            note_settings(names)
         case ["brought"]:
             print(json.dumps(brought()))
         case _:
