@@ -1,0 +1,59 @@
+"""Faults of carbon."""
+
+import time
+
+import pytest
+from faults import CARBON, RELAY, carbon_set, stopped
+
+OUTAGE = 600
+"""Seconds of R3's first seed; the others are shorter."""
+
+
+@pytest.mark.row("R3", "carbon is down for 10 minutes (further runs: shorter, or with the relay), then back")
+def test_r03_carbon_away(trial):
+    units = (RELAY, CARBON) if trial.seed % 2 else (CARBON,)
+    outage = trial.random.uniform(20, 90) if trial.seed else OUTAGE
+    # A relay that is away takes no lines.
+    with trial.oracle(events_per_second=400, lines=0 if RELAY in units else 40) as oracle:
+        time.sleep(5)
+        with stopped(trial.site, *units):
+            time.sleep(outage)
+    names = " and ".join(unit.split(".")[0] for unit in units)
+    trial.result.at_risk = f"{oracle.ledger.event_count:,} events, {outage:.0f} s without {names}"
+    trial.conclude(oracle.ledger)
+
+
+def cached(site):
+    """Points that carbon's cache holds, as it tells itself."""
+    series = site.render("carbon.agents.*.cache.size", "-1min").values()
+    return max((points[max(points)] for points in series if points), default=0)
+
+
+@pytest.mark.smoke
+@pytest.mark.row("R4", "carbon is killed with a full cache")
+def test_r04_carbon_killed_full(trial):
+    slow = carbon_set(trial.site, ends_by_kill=True, MAX_UPDATES_PER_SECOND=2)
+    with trial.oracle(buckets=100) as oracle, slow:
+        time.sleep(25 + trial.seed)
+        held = cached(trial.site)
+    trial.result.at_risk = f"{held:,.0f} points in the cache" if held > 1000 else ""
+
+    def promised(verdict):
+        return not (verdict.missing - verdict.missing_lines or verdict.spurious or verdict.duplicated)
+
+    try:
+        trial.conclude(oracle.ledger, promised)
+    finally:
+        if lost := trial.result.settled.verdict.missing_lines:
+            of = f"{lost} of the {oracle.ledger.line_count} lines that were sent to the relay directly"
+            trial.result.note = f"{of} are lost: carbon acknowledges nothing, and only the aggregator sends again"
+
+
+@pytest.mark.smoke
+@pytest.mark.row("R5", "carbon is stopped with a full cache")
+def test_r05_carbon_stopped_full(trial):
+    with trial.oracle(buckets=100) as oracle, carbon_set(trial.site, MAX_UPDATES_PER_SECOND=2):
+        time.sleep(25 + trial.seed)
+        held = cached(trial.site)
+    trial.result.at_risk = f"{held:,.0f} points in the cache" if held > 1000 else ""
+    trial.conclude(oracle.ledger)

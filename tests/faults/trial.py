@@ -1,0 +1,62 @@
+"""One row of the scoreboard with one seed: what its test needs, and how it ends."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from oracle import Ledger, Oracle, Order
+from report import Result
+from site_under_test import Site
+from verdict import RECOVERY, Balance, Verdict, balance, settle
+
+
+def nothing_wrong(verdict: Verdict) -> bool:
+    """What most rows promise."""
+    return not verdict
+
+
+class Trial:
+    """A row, a seed, a host, and a name that no earlier trial had."""
+
+    def __init__(self, site: Site, result: Result) -> None:
+        self.site, self.result = site, result
+        self.seed = result.seed
+        self.random = random.Random(f"{result.row} {result.seed}")
+        self.name = f"faults.{uuid.uuid4().hex[:10]}"
+
+    def oracle(self, **order: Any) -> Oracle:
+        """An oracle, with what of its order is not as usual."""
+        return Oracle(self.site, Order(**{"name": self.name, "seed": self.seed, **order}))
+
+    def moments(self, count: int, seconds: float) -> list[float]:
+        """Moments within so many seconds at which something happens, others for each seed."""
+        return sorted(self.random.uniform(0.5, seconds) for _ in range(count))
+
+    def compare(
+        self,
+        ledger: Ledger,
+        promised: Callable[[Verdict], bool] = nothing_wrong,
+        except_lines: frozenset[str] = frozenset(),
+        deadline: float = RECOVERY,
+    ) -> None:
+        """Compare what is there with the ledger when the fault is over; AssertionError if it is not as promised."""
+        self.result.peak = max(self.result.peak, ledger.peak)
+        self.result.settled = settle(self.site, ledger, promised, except_lines, deadline)
+        assert promised(self.result.settled.verdict), self.result.settled.verdict
+
+    def balance(self, ledger: Ledger, also: int = 0) -> Balance:
+        """The aggregator's counts since the ledger began, which must add up to what was sent.
+
+        `also` is how many values the test has sent beside the oracle.
+        """
+        account: Balance = self.site.until(lambda: balance(self.site, ledger, also))
+        return account
+
+    def conclude(self, ledger: Ledger, promised: Callable[[Verdict], bool] = nothing_wrong, **more: Any) -> Balance:
+        """`compare` and `balance`."""
+        also = more.pop("also", 0)
+        self.compare(ledger, promised, **more)
+        return self.balance(ledger, also)
