@@ -9,6 +9,8 @@
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on a fresh container, checked
+#   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
+#                    ON=INVENTORY for a host that is there, DOCS=1 to write the figures down
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
 #   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
@@ -74,6 +76,12 @@ bench-statsd: $(venv) twin
 molecule: $(venv) docker
 	COLUMNS=140 molecule test
 
+test-faults: $(venv) docker
+	@$(if $(ON),,molecule converge --scenario-name faults)
+	$(python) -m pytest -p no:cacheprovider tests/faults --ansible-inventory=$(or $(ON),molecule/faults/inventory/) \
+	  --hosts=ansible://graphing $(if $(ROWS),-k $(ROWS)) $(if $(SEEDS),--seeds=$(SEEDS)) $(if $(DOCS),--write-docs) $(FAULTS); \
+	status=$$?; $(if $(ON),,molecule destroy --scenario-name faults;) exit $$status
+
 docs: $(venv)
 	bin/role-docs
 
@@ -82,4 +90,4 @@ lock: $(venv)
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help venv docker up down sniff test lint unit twin bench-statsd molecule docs lock
+.PHONY: help venv docker up down sniff test lint unit twin bench-statsd molecule test-faults docs lock

@@ -20,6 +20,13 @@ BOOT = "/var/tmp/graphing-faults-boot"
 ON_DISK = {"whisper": "/var/lib/graphite/whisper", "statsd": "/var/lib/statsd"}
 
 
+# A container has none of its own; the host that `make test-faults` makes may use them.
+LOOP_DEVICES = (
+    "test -e /dev/loop-control || mknod /dev/loop-control c 10 237;"
+    " for n in $(seq 0 15); do test -e /dev/loop$n || mknod /dev/loop$n b 7 $n; done"
+)
+
+
 def main_pid(site: Site, unit: str) -> int:
     """The main process of a unit; 0 for none."""
     return int(site.host.check_output("systemctl show --property=MainPID --value %s", unit))
@@ -77,6 +84,7 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
     """
     site.host.check_output(f"systemctl stop {STATSD} {CARBON} && mkdir -p {DISK}")
     if image:
+        site.host.check_output(LOOP_DEVICES)
         site.host.check_output(f"truncate --size={megabytes}M {IMAGE} && mkfs.ext4 -q -F {IMAGE}")
         site.host.check_output(f"mount -o loop {IMAGE} {DISK}")
     else:
