@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from site_under_test import Site
 
@@ -37,6 +37,18 @@ def kill(site: Site, unit: str) -> None:
     before = main_pid(site, unit)
     site.host.check_output("systemctl kill --signal=KILL %s", unit)
     site.until(lambda: main_pid(site, unit) not in (0, before) and site.host.service(unit).is_running)
+
+
+def restart(site: Site, unit: str) -> None:
+    """Stop a unit and start it, as an upgrade does."""
+    site.host.check_output(f"systemctl restart {unit}")
+
+
+def during(act: Callable[[Site, str], None], site: Site, unit: str) -> tuple[float, float]:
+    """Do something to a unit; from when to when that took, in seconds since 1970."""
+    began = time.time()
+    act(site, unit)
+    return began, time.time()
 
 
 @contextlib.contextmanager

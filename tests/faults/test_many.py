@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from verdict import WHISPER
+from verdict import CONSOLE, WHISPER
 
 SERIES = 100_000
 SECONDS = 60
@@ -45,9 +45,8 @@ print(json.dumps(worst))
 def forgotten(trial):
     """A host that forgets the new series afterwards."""
     yield
-    check = trial.site.host.check_output
-    check(f"printf 'delgauges {trial.name}.new.*\\nquit\\n' | timeout 60 nc -q 5 127.0.0.1 8126 > /dev/null || true")
-    check(f"rm -rf {WHISPER}/stats/{trial.name.replace('.', '/')}/new")
+    trial.site.python(CONSOLE, f"delgauges {trial.name}.new.*")
+    trial.site.host.check_output(f"rm -rf {WHISPER}/stats/{trial.name.replace('.', '/')}/new")
 
 
 @pytest.mark.row("R15", "100,000 new series in a minute")

@@ -10,7 +10,9 @@ from typing import Any
 from oracle import Ledger, Oracle, Order
 from report import Result
 from site_under_test import Site
-from verdict import RECOVERY, Balance, Verdict, balance, settle
+from verdict import RECOVERY, Allowed, Balance, Verdict, balance, settle
+
+NOTHING_ALLOWED = Allowed()
 
 
 def nothing_wrong(verdict: Verdict) -> bool:
@@ -39,24 +41,32 @@ class Trial:
         self,
         ledger: Ledger,
         promised: Callable[[Verdict], bool] = nothing_wrong,
-        except_lines: frozenset[str] = frozenset(),
+        allowed: Allowed = NOTHING_ALLOWED,
         deadline: float = RECOVERY,
     ) -> None:
         """Compare what is there with the ledger when the fault is over; AssertionError if it is not as promised."""
         self.result.peak = max(self.result.peak, ledger.peak)
-        self.result.settled = settle(self.site, ledger, promised, except_lines, deadline)
+        self.result.settled = settle(self.site, ledger, promised, allowed, deadline)
         assert promised(self.result.settled.verdict), self.result.settled.verdict
 
-    def balance(self, ledger: Ledger, also: int = 0) -> Balance:
-        """The aggregator's counts since the ledger began, which must add up to what was sent.
+    def balance(self, ledger: Ledger, also: int = 0, since: float | None = None) -> Balance:
+        """The aggregator's counts since then, or since the ledger began, which must add up to what was sent.
 
         `also` is how many values the test has sent beside the oracle.
         """
-        account: Balance = self.site.until(lambda: balance(self.site, ledger, also))
+        account: Balance = self.site.until(
+            lambda: balance(self.site, ledger, ledger.began if since is None else since, also)
+        )
         return account
 
-    def conclude(self, ledger: Ledger, promised: Callable[[Verdict], bool] = nothing_wrong, **more: Any) -> Balance:
+    def conclude(
+        self,
+        ledger: Ledger,
+        *promised: Callable[[Verdict], bool],
+        also: int = 0,
+        since: float | None = None,
+        **more: Any,
+    ) -> Balance:
         """`compare` and `balance`."""
-        also = more.pop("also", 0)
-        self.compare(ledger, promised, **more)
-        return self.balance(ledger, also)
+        self.compare(ledger, *promised, **more)
+        return self.balance(ledger, also, since)

@@ -5,8 +5,8 @@ Run instead of /usr/bin/carbon-cache, with the same arguments. Carbon takes a po
 it, drops what it may not create yet, closes a connection at a line it cannot read, and takes points of any date. Here,
 
 - while the disk has less than DISK_RESERVE_BYTES free or refuses a write, nothing is taken out of the cache, and the
-  door is closed: no connection is taken, those that are there end. The aggregator notices that and sends again what
-  came since;
+  door is closed: no connection is taken and none is read, so that the relay queues. Connections that only watch end:
+  the aggregator's does, and later it sends again what may have been lost since;
 - a point whose write fails goes back into the cache if the disk is at fault, and is counted if the file is;
 - a new series for which MAX_CREATES_PER_MINUTE has no room waits in the cache;
 - a file that is shorter than its header says, or has none, is set aside as .corrupt, and a new one is made;
@@ -39,9 +39,6 @@ LONGEST_PART = 251
 """Bytes of a part of a name: with .wsp it is the name of a file."""
 
 COMPLAINT_SECONDS = 10.0
-READ_ON_SECONDS = 5.0
-"""For how long a connection may go on sending what was under way when the door closed."""
-
 STOP_SECONDS = 240.0
 """For how long a stop writes what the cache holds; the unit's timeout is longer."""
 
@@ -324,8 +321,8 @@ class Store:
 class Door:
     """The listeners and connections by which points come in. Used by the reactor's thread."""
 
-    def __init__(self, protocols: Any, state: Any, call_later: Callable[..., Any]) -> None:
-        self._state, self._call_later = state, call_later
+    def __init__(self, protocols: Any, state: Any) -> None:
+        self._state = state
         self._services: list[Any] = []
         self.is_open = True
         self._start = protocols.CarbonService.startService
@@ -344,25 +341,25 @@ class Door:
         protocols.CarbonService.stopService = stop_service
 
     def close(self) -> None:
-        """Take no connection any more, and end those that are there once what is under way in them has come."""
+        """Take no connection any more, and read none: what was sent on one is kept by the kernel."""
         self.is_open = False
         for service in self._services:
             self._state.listeningPorts.remove(service._port)
             service._port.stopListening()
-        connected = list(self._state.connectedMetricReceiverProtocols)
-        for receiver in connected:
-            receiver.transport.loseWriteConnection()
-        self._call_later(READ_ON_SECONDS, self._end, connected)
+        for receiver in list(self._state.connectedMetricReceiverProtocols):
+            if getattr(receiver, "has_sent", False):
+                receiver.transport.pauseProducing()
+            else:
+                receiver.transport.loseConnection()
 
     def open(self) -> None:
-        """Take connections again."""
+        """Take connections again, and read those that are left."""
         self.is_open = True
         for service in self._services:
             self._start(service)
-
-    def _end(self, connected: list[Any]) -> None:
-        for receiver in connected:
-            receiver.transport.loseConnection()
+        if not self._state.metricReceiversPaused:
+            for receiver in self._state.connectedMetricReceiverProtocols:
+                receiver.transport.resumeProducing()
 
 
 def guard_lines(
@@ -371,6 +368,7 @@ def guard_lines(
     """Let a receiver refuse lines without an end of its connection."""
 
     def line_received(self: Any, line: bytes) -> None:
+        self.has_sent = True
         try:
             point = parse(line)
             check_time(point.timestamp, time.time(), future_seconds, longest_seconds)
@@ -451,7 +449,7 @@ def install() -> None:
     store.put()
     longest = longest_retention(writer.SCHEMAS)
     guard_lines(protocols.MetricLineReceiver, float(settings.FUTURE_SECONDS), longest, counted, complain)
-    door = Door(protocols, state, reactor.callLater)
+    door = Door(protocols, state)
     recorder = Recorder(counted, door, store)
     record_own = instrumentation.recordMetrics
 
