@@ -12,6 +12,7 @@ from site_under_test import Site
 CARBON = "carbon-cache@a.service"
 RELAY = "carbon-c-relay.service"
 STATSD = "statsd.service"
+WEB = "graphite-web.service"
 CARBON_CONF = "/etc/carbon/carbon.conf"
 DISK = "/mnt/graphing-faults"
 # On the disk of the host, not in memory.
@@ -94,7 +95,9 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
 
     In memory, or with `image` an ext4 file system in the file IMAGE, which takes loop devices.
     """
-    site.host.check_output(f"systemctl stop {STATSD} {CARBON} && mkdir -p {DISK}")
+    # A service sees what was mounted when it started.
+    users = f"{CARBON} {WEB} {STATSD}"
+    site.host.check_output(f"systemctl stop {users} && mkdir -p {DISK}")
     if image:
         site.host.check_output(LOOP_DEVICES)
         site.host.check_output(f"truncate --size={megabytes}M {IMAGE} && mkfs.ext4 -q -F {IMAGE}")
@@ -108,13 +111,13 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
             )
         bind(site)
         try:
-            site.host.check_output(f"systemctl start {CARBON} {STATSD}")
+            site.host.check_output(f"systemctl start {users}")
             yield DISK
         finally:
-            site.host.check_output(f"systemctl stop {STATSD} {CARBON}")
+            site.host.check_output(f"systemctl stop {users}")
             unbind(site)
     finally:
-        site.host.check_output(f"umount {DISK} && rm -f {IMAGE} {IMAGE}.copy; systemctl start {CARBON} {STATSD}")
+        site.host.check_output(f"umount {DISK} && rm -f {IMAGE} {IMAGE}.copy; systemctl start {users}")
 
 
 def bind(site: Site) -> None:
@@ -190,14 +193,14 @@ class PowerFailure:
     def restart(self) -> Iterator[None]:
         """The services, started on what was kept, as after a boot: nothing of theirs is in memory."""
         check = self._site.host.check_output
-        units = f"{STATSD} {RELAY} {CARBON}"
+        units = f"{STATSD} {RELAY} {CARBON} {WEB}"
         check(f"systemctl kill --signal=KILL {units}; systemctl stop {units}; rm -rf /run/statsd/*")
         unbind(self._site)
         check(f"umount {DISK} && mv {IMAGE}.copy {IMAGE} && mount -o loop {IMAGE} {DISK}")
         bind(self._site)
         # The kernel is still the same here; by its id of the boot the aggregator knows that carbon's cache is gone.
         check(f"cat /proc/sys/kernel/random/uuid > {BOOT} && mount --bind {BOOT} /proc/sys/kernel/random/boot_id")
-        check(f"systemctl start {RELAY} {CARBON} {STATSD}")
+        check(f"systemctl start {units}")
         try:
             yield
         finally:

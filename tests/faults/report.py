@@ -43,12 +43,17 @@ class Result:
             f"spurious {verdict.spurious:,}",
             f"duplicated {verdict.duplicated:,}",
             f"recovered in {self.settled.seconds:.1f} s",
-            f"peak {self.peak / 2**20:.0f} MiB",
+            f"peak {memory(self.peak)}",
             f"at risk: {self.at_risk or 'NOTHING'}",
         ]
         if verdict.broken:
             parts.append(f"broken files {verdict.broken}")
         return "  ".join([*parts, self.note])
+
+
+def memory(size: int) -> str:
+    """Bytes as MiB; a dash where nobody looked."""
+    return f"{size / 2**20:.0f} MiB" if size else "-"
 
 
 def table_row(results: list[Result]) -> str:
@@ -64,7 +69,7 @@ def table_row(results: list[Result]) -> str:
         f"{max(verdict.spurious for verdict in verdicts):,}",
         f"{max(verdict.duplicated for verdict in verdicts):,}",
         f"{max(result.settled.seconds for result in results):.0f} s",
-        f"{max(result.peak for result in results) / 2**20:.0f} MiB",
+        memory(max(result.peak for result in results)),
         "<br>".join(filter(None, [last.at_risk, last.note])),
     ]
     return "| " + " | ".join(cells) + " |"

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from faults import CARBON, DISK, RELAY, STATSD, PowerFailure, carbon_set, filled, free, main_pid, small_disk
+from faults import CARBON, DISK, RELAY, STATSD, WEB, PowerFailure, carbon_set, filled, free, main_pid, small_disk
 from verdict import WHISPER, Allowed, on_disk
 
 MIB = 2**20
@@ -46,7 +46,7 @@ def test_r06_power_failure(trial):
 @pytest.mark.row("R7", "the disk of numbers and journal is full, then it is not")
 def test_r07_disk_full(trial):
     site = trial.site
-    units = (STATSD, CARBON, RELAY, "graphite-web.service", "nginx.service")
+    units = (STATSD, CARBON, RELAY, WEB, "nginx.service")
 
     def closed():
         return latest(site, "door.open") == [0]

@@ -47,7 +47,7 @@ class Trial:
         """Compare what is there with the ledger when the fault is over; AssertionError if it is not as promised."""
         self.result.peak = max(self.result.peak, ledger.peak)
         self.result.settled = settle(self.site, ledger, promised, allowed, deadline)
-        assert promised(self.result.settled.verdict), self.result.settled.verdict
+        assert promised(self.result.settled.verdict), self.result.settled
 
     def balance(self, ledger: Ledger, also: int = 0, since: float | None = None) -> Balance:
         """The aggregator's counts since then, or since the ledger began, which must add up to what was sent.

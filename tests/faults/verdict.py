@@ -141,6 +141,8 @@ class Settled:
 
     verdict: Verdict
     seconds: float
+    seen: str = ""
+    """Which way of looking found something wrong last."""
 
 
 def settle(
@@ -158,12 +160,14 @@ def settle(
     healed = time.monotonic()
     end = healed + deadline + 2 * site.interval
     while True:
+        seen = "in the files"
         verdict = judge(ledger, on_disk(site, ledger), allowed)
         if promised(verdict):
+            seen = "by /render"
             verdict |= judge(ledger, rendered(site, ledger), allowed)
         now = time.monotonic()
         if promised(verdict) or now >= end:
-            return Settled(verdict, now - healed)
+            return Settled(verdict, now - healed, seen)
         time.sleep(0.5)
 
 
