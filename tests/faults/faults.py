@@ -23,7 +23,8 @@ ON_DISK = {"whisper": "/var/lib/graphite/whisper", "statsd": "/var/lib/statsd"}
 
 # A container has none of its own; the host that `make test-faults` makes may use them.
 LOOP_DEVICES = (
-    "test -e /dev/loop-control || mknod /dev/loop-control c 10 237;"
+    "command -v mkfs.ext4 > /dev/null || { apt-get -q update && apt-get -qy install e2fsprogs; } > /dev/null;"
+    " test -e /dev/loop-control || mknod /dev/loop-control c 10 237;"
     " for n in $(seq 0 15); do test -e /dev/loop$n || mknod /dev/loop$n b 7 $n; done"
 )
 
@@ -95,29 +96,26 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
 
     In memory, or with `image` an ext4 file system in the file IMAGE, which takes loop devices.
     """
-    # A service sees what was mounted when it started.
-    users = f"{CARBON} {WEB} {STATSD}"
-    site.host.check_output(f"systemctl stop {users} && mkdir -p {DISK}")
+    check = site.host.check_output
     if image:
-        site.host.check_output(LOOP_DEVICES)
-        site.host.check_output(f"truncate --size={megabytes}M {IMAGE} && mkfs.ext4 -q -F {IMAGE}")
-        site.host.check_output(f"mount -o loop {IMAGE} {DISK}")
-    else:
-        site.host.check_output(f"mount -t tmpfs -o size={megabytes}m tmpfs {DISK}")
-    try:
+        check(LOOP_DEVICES)
+        check(f"truncate --size={megabytes}M {IMAGE} && mkfs.ext4 -q -F {IMAGE}")
+    with contextlib.ExitStack() as stack:
+        # A service sees what was mounted when it started.
+        users = f"{CARBON} {WEB} {STATSD}"
+        check(f"systemctl stop {users} && mkdir -p {DISK}")
+        stack.callback(check, f"systemctl start {users}; rm -f {IMAGE} {IMAGE}.copy")
+        check(f"mount -o loop {IMAGE} {DISK}" if image else f"mount -t tmpfs -o size={megabytes}m tmpfs {DISK}")
+        stack.callback(check, f"umount {DISK}")
         for name, folder in ON_DISK.items():
-            site.host.check_output(
+            check(
                 f"cd {DISK} && mkdir {name} && chown --reference={folder} {name} && chmod --reference={folder} {name}"
             )
         bind(site)
-        try:
-            site.host.check_output(f"systemctl start {users}")
-            yield DISK
-        finally:
-            site.host.check_output(f"systemctl stop {users}")
-            unbind(site)
-    finally:
-        site.host.check_output(f"umount {DISK} && rm -f {IMAGE} {IMAGE}.copy; systemctl start {users}")
+        stack.callback(unbind, site)
+        stack.callback(check, f"systemctl stop {users}")
+        check(f"systemctl start {users}")
+        yield DISK
 
 
 def bind(site: Site) -> None:
