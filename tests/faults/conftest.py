@@ -22,6 +22,7 @@ from report import Result, write_docs
 from shared_conftest import inventory, pytest_runtest_makereport, site
 from site_under_test import Site
 from trial import Trial
+from verdict import RECOVERY
 
 __all__ = ["inventory", "pytest_runtest_makereport", "site"]
 
@@ -34,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--seeds", type=int, default=5, help="how often each row runs, each time another way (5)")
     group.addoption("--write-docs", action="store_true", help="write the figures to docs/reliability.md")
+    group.addoption("--recovery", type=float, default=RECOVERY, help="seconds that a recovery may take (60)")
     group.addoption("--web", default=None, help="where the web server answers on the host (http://127.0.0.1:80)")
 
 
@@ -66,7 +68,7 @@ def trial(
     """One row with one seed; its result is printed and kept when it is over."""
     number, title = request.node.get_closest_marker("row").args
     result = Result(number, title, seed, f"make test-faults ROWS=r{int(number[1:]):02}")
-    trial = Trial(site, result)
+    trial = Trial(site, result, request.config.getoption("recovery"))
     failed = request.session.testsfailed
     yield trial
     result.passed = request.session.testsfailed == failed and bool(result.at_risk)

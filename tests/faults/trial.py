@@ -10,7 +10,7 @@ from typing import Any
 from oracle import Ledger, Oracle, Order
 from report import Result
 from site_under_test import Site
-from verdict import RECOVERY, Allowed, Balance, Verdict, balance, settle
+from verdict import Allowed, Balance, Verdict, balance, settle
 
 NOTHING_ALLOWED = Allowed()
 
@@ -23,8 +23,8 @@ def nothing_wrong(verdict: Verdict) -> bool:
 class Trial:
     """A row, a seed, a host, and a name that no earlier trial had."""
 
-    def __init__(self, site: Site, result: Result) -> None:
-        self.site, self.result = site, result
+    def __init__(self, site: Site, result: Result, recovery: float) -> None:
+        self.site, self.result, self.recovery = site, result, recovery
         self.seed = result.seed
         self.random = random.Random(f"{result.row} {result.seed}")
         self.name = f"faults.{uuid.uuid4().hex[:10]}"
@@ -42,11 +42,10 @@ class Trial:
         ledger: Ledger,
         promised: Callable[[Verdict], bool] = nothing_wrong,
         allowed: Allowed = NOTHING_ALLOWED,
-        deadline: float = RECOVERY,
     ) -> None:
         """Compare what is there with the ledger when the fault is over; AssertionError if it is not as promised."""
         self.result.peak = max(self.result.peak, ledger.peak)
-        self.result.settled = settle(self.site, ledger, promised, allowed, deadline)
+        self.result.settled = settle(self.site, ledger, promised, allowed, self.recovery)
         assert promised(self.result.settled.verdict), self.result.settled
 
     def balance(self, ledger: Ledger, also: int = 0, since: float | None = None) -> Balance:
@@ -62,11 +61,12 @@ class Trial:
     def conclude(
         self,
         ledger: Ledger,
-        *promised: Callable[[Verdict], bool],
+        promised: Callable[[Verdict], bool] = nothing_wrong,
+        allowed: Allowed = NOTHING_ALLOWED,
+        *,
         also: int = 0,
         since: float | None = None,
-        **more: Any,
     ) -> Balance:
         """`compare` and `balance`."""
-        self.compare(ledger, *promised, **more)
+        self.compare(ledger, promised, allowed)
         return self.balance(ledger, also, since)

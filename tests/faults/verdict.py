@@ -150,7 +150,7 @@ def settle(
     ledger: Ledger,
     promised: Callable[[Verdict], bool],
     allowed: Allowed,
-    deadline: float = RECOVERY,
+    deadline: float,
 ) -> Settled:
     """Look both ways until all is as promised, for at most the time that a recovery may take.
 
