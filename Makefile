@@ -10,7 +10,7 @@
 #   make unit        the Python tests
 #   make molecule    the platform on a fresh container, checked
 #   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
-#                    ON=INVENTORY for a host that is there, DOCS=1 to write the figures down
+#                    DEBIAN=12, ON=INVENTORY for a host that is there, DOCS=1 to write the figures down
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
 #   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
@@ -77,8 +77,8 @@ molecule: $(venv) docker
 	COLUMNS=140 molecule test
 
 test-faults: $(venv) docker
-	@$(if $(ON),,molecule converge --scenario-name faults)
-	$(python) -m pytest -p no:cacheprovider tests/faults --ansible-inventory=$(or $(ON),molecule/faults/inventory/) \
+	@$(if $(ON),,DEBIAN=$(DEBIAN) molecule converge --scenario-name faults)
+	@$(python) -m pytest -p no:cacheprovider tests/faults --ansible-inventory=$(or $(ON),molecule/faults/inventory/) \
 	  --hosts=ansible://graphing $(if $(ROWS),-k $(ROWS)) $(if $(SEEDS),--seeds=$(SEEDS)) $(if $(DOCS),--write-docs) $(FAULTS); \
 	status=$$?; $(if $(ON),,molecule destroy --scenario-name faults;) exit $$status
 

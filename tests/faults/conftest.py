@@ -18,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule/shared"))
 
+import site_under_test
 from report import Result, write_docs
 from shared_conftest import inventory, pytest_runtest_makereport, site
 from site_under_test import Site
@@ -46,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(number, title): which row a test is")
     if config.getoption("web"):
         Site.web = config.getoption("web")
+    site_under_test.DEADLINE = max(site_under_test.DEADLINE, config.getoption("recovery"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -77,6 +77,7 @@ def refused(site, since, *kinds):
     return round(sum(sum(points.values()) for found in series for points in found.values()))
 
 
+@pytest.mark.smoke
 @pytest.mark.row("R9", "poison lines among others, by UDP, through the relay and straight to carbon")
 def test_r09_poison(trial):
     site = trial.site
