@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from faults import CARBON, RELAY, carbon_set, stopped
+from faults import CARBON, RELAY, carbon_set, frozen, stopped
 
 OUTAGE = 600
 """Seconds of one of R3's runs; the others are shorter."""
@@ -22,6 +22,25 @@ def test_r03_carbon_away(trial):
     names = " and ".join(unit.split(".")[0] for unit in units)
     trial.result.at_risk = f"{oracle.ledger.event_count:,} events, {outage:.0f} s without {names}"
     trial.conclude(oracle.ledger)
+
+
+@pytest.mark.row("R16", "carbon stands still for so long that the relay gives up its connection with what is under way")
+def test_r16_carbon_frozen(trial):
+    site, began = trial.site, time.time()
+    # So many series that a few flushes fill the buffers between the two.
+    with trial.oracle(buckets=600) as oracle:
+        time.sleep(15)
+        with frozen(site, CARBON):
+            time.sleep(trial.random.uniform(40, 60))
+    log = site.host.check_output(f"journalctl -u {RELAY} --since=@{int(began)} --no-pager -o cat")
+    trial.result.at_risk = "the relay's buffer: " + log.splitlines()[-1] if "failed to write()" in log else ""
+
+    def promised(verdict):
+        return not (verdict.missing - verdict.missing_lines or verdict.spurious or verdict.duplicated)
+
+    trial.conclude(oracle.ledger, promised)
+    if lost := trial.result.settled.verdict.missing_lines:
+        trial.result.note = f"{lost} of the {oracle.ledger.line_count} lines that others had sent are lost"
 
 
 def fill_cache(trial):

@@ -12,6 +12,8 @@ it, drops what it may not create yet, closes a connection at a line it cannot re
 - a file that is shorter than its header says, or has none, is set aside as .corrupt, and a new one is made;
 - a line that is none, or is dated more than FUTURE_SECONDS ahead or before the longest retention, is refused, and the
   connection goes on;
+- a sender whose connection broke may have lost lines with it (carbon-c-relay gives one up after ten seconds, and what
+  was under way in it): connections that only watch end, so that the aggregator sends again;
 - a stop writes what came in its last second too.
 
 Each is named in the log and counted below carbon.agents.INSTANCE, see `Counted`. Written for carbon 1.1.7 and 1.1.10;
@@ -39,6 +41,9 @@ LONGEST_PART = 251
 """Bytes of a part of a name: with .wsp it is the name of a file."""
 
 COMPLAINT_SECONDS = 10.0
+TELL_SECONDS = 60.0
+"""How far apart watchers are told that lines may be lost: each time, minutes of them come again."""
+
 STOP_SECONDS = 240.0
 """For how long a stop writes what the cache holds; the unit's timeout is longer."""
 
@@ -321,12 +326,15 @@ class Store:
 class Door:
     """The listeners and connections by which points come in. Used by the reactor's thread."""
 
-    def __init__(self, protocols: Any, state: Any) -> None:
-        self._state = state
+    def __init__(self, protocols: Any, state: Any, call_later: Callable[..., Any]) -> None:
+        self._state, self._call_later = state, call_later
         self._services: list[Any] = []
         self.is_open = True
+        self._told = -math.inf
+        self._telling = False
         self._start = protocols.CarbonService.startService
         stop = protocols.CarbonService.stopService
+        lost = protocols.MetricReceiver.connectionLost
 
         def start_service(service: Any) -> None:
             self._services.append(service)
@@ -337,6 +345,12 @@ class Door:
             if self.is_open:
                 stop(service)
 
+        def connection_lost(receiver: Any, reason: Any) -> None:
+            lost(receiver, reason)
+            if has_sent(receiver) and not reason.check(protocols.ConnectionDone):
+                self._tell_soon()
+
+        protocols.MetricReceiver.connectionLost = connection_lost
         protocols.CarbonService.startService = start_service
         protocols.CarbonService.stopService = stop_service
 
@@ -347,10 +361,9 @@ class Door:
             self._state.listeningPorts.remove(service._port)
             service._port.stopListening()
         for receiver in list(self._state.connectedMetricReceiverProtocols):
-            if getattr(receiver, "has_sent", False):
+            if has_sent(receiver):
                 receiver.transport.pauseProducing()
-            else:
-                receiver.transport.loseConnection()
+        self._tell()
 
     def open(self) -> None:
         """Take connections again, and read those that are left."""
@@ -361,6 +374,23 @@ class Door:
             for receiver in self._state.connectedMetricReceiverProtocols:
                 receiver.transport.resumeProducing()
 
+    def _tell_soon(self) -> None:
+        if not self._telling:
+            self._telling = True
+            self._call_later(max(0.0, self._told + TELL_SECONDS - time.monotonic()), self._tell)
+
+    def _tell(self) -> None:
+        """End the connections of those who only watch."""
+        self._telling, self._told = False, time.monotonic()
+        for receiver in list(self._state.connectedMetricReceiverProtocols):
+            if not has_sent(receiver):
+                receiver.transport.loseConnection()
+
+
+def has_sent(receiver: Any) -> bool:
+    """Tell whether a line has come on a connection; on one that is watched only, none ever does."""
+    return getattr(receiver, "has_sent_lines", False)
+
 
 def guard_lines(
     receiver: Any, future_seconds: float, longest_seconds: float, counted: Counted, complain: Complaints
@@ -368,7 +398,7 @@ def guard_lines(
     """Let a receiver refuse lines without an end of its connection."""
 
     def line_received(self: Any, line: bytes) -> None:
-        self.has_sent = True
+        self.has_sent_lines = True
         try:
             point = parse(line)
             check_time(point.timestamp, time.time(), future_seconds, longest_seconds)
@@ -414,6 +444,7 @@ def expect(cache: Any, protocols: Any, instrumentation: Any, writer: Any) -> Non
         (cache, "_MetricCache.drain_metric", {"choose_item", "pop"}),
         (writer, "writeCachedDataPoints", {"drain_metric", "exists", "create", "write", "CREATE_BUCKET"}),
         (protocols, "MetricLineReceiver.lineReceived", {"metricReceived"}),
+        (protocols, "MetricReceiver.connectionLost", {"ConnectionDone", "connectedMetricReceiverProtocols"}),
         (protocols, "CarbonService.startService", {"_port", "listeningPorts"}),
         (protocols, "CarbonService.stopService", {"_port", "stopListening"}),
         (instrumentation, "recordMetrics", {"MetricCache"}),
@@ -449,7 +480,7 @@ def install() -> None:
     store.put()
     longest = longest_retention(writer.SCHEMAS)
     guard_lines(protocols.MetricLineReceiver, float(settings.FUTURE_SECONDS), longest, counted, complain)
-    door = Door(protocols, state)
+    door = Door(protocols, state, reactor.callLater)
     recorder = Recorder(counted, door, store)
     record_own = instrumentation.recordMetrics
 
