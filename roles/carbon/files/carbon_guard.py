@@ -249,17 +249,7 @@ class Store:
             size = os.stat(path).st_size
         except (OSError, ValueError):
             return bool(self._exists(metric))
-        if size in self._sizes:
-            return True
-        try:
-            broken = damage(path)
-        except OSError:
-            # The write will tell.
-            return True
-        if broken:
-            return not self._set_aside(path, broken)
-        self._sizes.add(size)
-        return True
+        return size in self._sizes or self._is_whole(path, size)
 
     def create(self, metric: str, *rest: Any) -> None:
         """Create the file of a series."""
@@ -275,18 +265,33 @@ class Store:
         """Write points to the file of a series."""
         try:
             self._write(metric, points)
+        except FileNotFoundError:
+            # Removed since it was looked for; the next time it is made.
+            self._put_back()
+            raise
         except OSError as error:
             self._failed(error)
             raise
         except Exception as error:
             path = self._database.getFilesystemPath(metric)
-            broken = damage(path)
-            if broken and self._set_aside(path, broken):
-                self._put_back()
-            else:
+            if self._is_whole(path, os.path.getsize(path)):
                 self._failed(error)
+            else:
+                self._put_back()
             raise
         self.disk.took()
+
+    def _is_whole(self, path: str, size: int) -> bool:
+        """Tell whether a file is whole, or cannot be set aside."""
+        try:
+            broken = damage(path)
+        except OSError:
+            # The write will tell.
+            return True
+        if broken:
+            return not self._set_aside(path, broken)
+        self._sizes.add(size)
+        return True
 
     def _put_back(self) -> None:
         """Put into the cache again what was taken last, except where something newer is there."""
