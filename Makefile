@@ -10,6 +10,8 @@
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on fresh containers, checked
+#   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
+#                    DEBIAN=12, ON=INVENTORY for a host that is there, DOCS=1 to write the figures down
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
 #   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
@@ -78,6 +80,12 @@ molecule: $(venv) docker
 test-all: test
 	bin/scenarios day-two alternative ssh ec2
 
+test-faults: $(venv) docker
+	@$(if $(ON),,DEBIAN=$(DEBIAN) molecule converge --scenario-name faults)
+	@$(python) -m pytest -p no:cacheprovider tests/faults --ansible-inventory=$(or $(ON),molecule/faults/inventory/) \
+	  --hosts=ansible://graphing $(if $(ROWS),-k $(ROWS)) $(if $(SEEDS),--seeds=$(SEEDS)) $(if $(DOCS),--write-docs) $(FAULTS); \
+	status=$$?; $(if $(ON),,molecule destroy --scenario-name faults;) exit $$status
+
 docs: $(venv)
 	bin/role-docs
 
@@ -86,4 +94,4 @@ lock: $(venv)
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help venv docker up down sniff test test-all lint unit twin bench-statsd molecule docs lock
+.PHONY: help venv docker up down sniff test test-all lint unit twin bench-statsd molecule test-faults docs lock

@@ -1,0 +1,1 @@
+../../molecule/shared/conftest.py

@@ -1,0 +1,111 @@
+"""The guard of carbon-cache, as far as it needs no carbon; tests/faults tries it on a host with Debian's."""
+
+import os
+
+import pytest
+import whisper
+
+ARCHIVES = [(10, 2160), (60, 10080), (600, 12960)]
+NOW = 1_700_000_000
+WEEK = 7 * 86400
+
+
+@pytest.fixture(scope="session")
+def guard(load):
+    return load("roles/carbon/files/carbon_guard.py")
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "a.wsp"
+    whisper.create(str(path), ARCHIVES, sparse=True)
+    return path
+
+
+def test_a_line_is_name_value_and_time(guard):
+    assert guard.parse(b"stats.logins.count 3 1700000000\r") == ("stats.logins.count", NOW, 3)
+    assert guard.parse(b"disk;host=a/b -1.5e3 -1") == ("disk;host=a/b", -1, -1500), "tags may hold slashes"
+    assert guard.parse("größe 1 2".encode()).metric == "größe"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"a",
+        b"a 1",
+        b"a 1 2 3",
+        b"a x 2",
+        b"a 1 x",
+        b"\xff 1 2",
+        b"a nan 2",
+        b"a inf 2",
+        b"a 1 nan",
+        b"a 1 inf",
+        b"a\0b 1 2",
+        b"a..b 1 2",
+        b".a 1 2",
+        b"a. 1 2",
+        b"a/b 1 2",
+        b"a" * 252 + b" 1 2",
+        b"a 1 2" + b" " * 20000,
+    ],
+)
+def test_a_line_that_is_none_is_refused(guard, line):
+    with pytest.raises(guard.Refused) as refused:
+        guard.parse(line)
+    assert refused.value.kind == "malformed"
+
+
+@pytest.mark.parametrize("timestamp", [NOW, NOW + 60, NOW - WEEK + 1, -1])
+def test_a_time_that_is_kept_is_taken(guard, timestamp):
+    guard.check_time(timestamp, NOW, 60, WEEK)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "kind"), [(NOW + 61, "future"), (1e300, "future"), (NOW - WEEK, "old"), (-2, "old")]
+)
+def test_a_time_that_nothing_keeps_is_refused(guard, timestamp, kind):
+    with pytest.raises(guard.Refused) as refused:
+        guard.check_time(timestamp, NOW, 60, WEEK)
+    assert refused.value.kind == kind
+
+
+def test_a_whole_file_is_whole(guard, file):
+    whisper.update(str(file), 5)
+    assert guard.damage(str(file)) is None
+    assert guard.whisper_bytes(file.read_bytes()) == file.stat().st_size
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 40, 51, 52, 5000, -1])
+def test_a_shortened_file_is_found(guard, file, size):
+    os.truncate(file, size if size >= 0 else file.stat().st_size - 1)
+    assert guard.damage(str(file))
+
+
+@pytest.mark.parametrize("offset", [0, 4, 8, 12, 16, 20, 24])
+def test_a_header_that_was_overwritten_is_found(guard, file, offset):
+    with file.open("r+b") as opened:
+        opened.seek(offset)
+        opened.write(b"\xff\xff\xff\xff")
+    assert guard.damage(str(file))
+
+
+def test_a_header_of_zeros_is_found(guard, file):
+    with file.open("r+b") as opened:
+        opened.write(bytes(64))
+    assert guard.damage(str(file))
+
+
+def test_the_same_is_not_said_again_at_once_but_counted(guard, monkeypatch):
+    said = []
+    complain = guard.Complaints(said.append)
+    clock = [100.0]
+    monkeypatch.setattr(guard.time, "monotonic", lambda: clock[0])
+    for _ in range(4):
+        complain("disk", "full")
+    complain("lost", "gone")
+    assert said == ["guard: full", "guard: gone"]
+    clock[0] += guard.COMPLAINT_SECONDS
+    complain("disk", "full")
+    assert said[2:] == ["guard: full (and 3 more before)"]
