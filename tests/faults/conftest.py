@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule/shared"))
 
+import faults
 import site_under_test
-from report import Result, write_docs
+from report import Alarmed, Result, write_alarms, write_docs
 from shared_conftest import inventory, pytest_runtest_makereport, site
 from site_under_test import Site
 from trial import Trial
@@ -28,6 +30,7 @@ from verdict import RECOVERY
 __all__ = ["inventory", "pytest_runtest_makereport", "site"]
 
 RESULTS: list[Result] = []
+ALARMED: list[Alarmed] = []
 SENDERS = ("photoworld-visitors.service", "photoworld.service", "photoworld.socket")
 
 
@@ -37,16 +40,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--seeds", type=int, default=5, help="how often each row runs, each time another way (5)")
     group.addoption("--write-docs", action="store_true", help="write the figures to docs/reliability.md")
     group.addoption("--recovery", type=float, default=RECOVERY, help="seconds that a recovery may take (60)")
-    group.addoption("--web", default=None, help="where the web server answers on the host (http://127.0.0.1:80)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the markers."""
     config.addinivalue_line("markers", "faults: a row of the reliability scoreboard; needs a graphing server")
+    config.addinivalue_line("markers", "alarms: a fault and the alarms that it turns on")
     config.addinivalue_line("markers", "smoke: one of the six rows that every test run includes")
     config.addinivalue_line("markers", "row(number, title): which row a test is")
-    if config.getoption("web"):
-        Site.web = config.getoption("web")
     site_under_test.DEADLINE = max(site_under_test.DEADLINE, config.getoption("recovery"))
 
 
@@ -81,10 +82,21 @@ def trial(
 
 
 @pytest.fixture
-def calm(host: Any, site: Site) -> Iterator[None]:
-    """A host on which nobody else sends events, so that the aggregator's counters are the oracle's alone."""
-    senders = [unit for unit in SENDERS if host.service(unit).is_running]
-    host.check_output("systemctl stop " + " ".join(senders) if senders else "true")
+def alarmed(capsys: pytest.CaptureFixture[str]) -> Callable[[Alarmed], None]:
+    """Print and keep which alarms a fault has turned on."""
+
+    def keep(found: Alarmed) -> None:
+        ALARMED.append(found)
+        with capsys.disabled():
+            print(f"\n{found}")
+
+    return keep
+
+
+@contextlib.contextmanager
+def without(site: Site, *units: str) -> Iterator[None]:
+    """Stop those of the units that run, until nothing of theirs comes any more; start them again afterwards."""
+    senders = [unit for unit in units if site.host.service(unit).is_running]
     began = time.time()
 
     def silent() -> bool:
@@ -92,16 +104,36 @@ def calm(host: Any, site: Site) -> Iterator[None]:
         after = [value for stamp, value in points.items() if stamp > began + site.interval]
         return bool(after) and after[-1] == 0
 
-    if senders:
+    if not senders:
+        yield
+        return
+    with faults.stopped(site, *senders):
         site.until(silent)
-    yield
-    host.check_output("systemctl start " + " ".join(reversed(senders)) if senders else "true")
+        yield
+
+
+@pytest.fixture
+def calm(site: Site) -> Iterator[None]:
+    """A host on which nobody else sends events, so that the aggregator's counters are the oracle's alone."""
+    with without(site, *SENDERS, faults.WATCHDOG):
+        yield
+
+
+@pytest.fixture
+def watched(site: Site) -> Iterator[None]:
+    """A host on which nobody sends events but the watchdog."""
+    with without(site, *SENDERS):
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table if asked to."""
-    if RESULTS and session.config.getoption("write_docs"):
+    """Write the tables if asked to."""
+    if not session.config.getoption("write_docs"):
+        return
+    if RESULTS:
         write_docs(RESULTS, session.config.stash[SYSTEM])
+    if ALARMED:
+        write_alarms(ALARMED, session.config.stash[SYSTEM])
 
 
 SYSTEM = pytest.StashKey[str]()

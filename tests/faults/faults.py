@@ -13,6 +13,7 @@ CARBON = "carbon-cache@a.service"
 RELAY = "carbon-c-relay.service"
 STATSD = "statsd.service"
 WEB = "graphite-web.service"
+WATCHDOG = "graphing-watchdog.service"
 CARBON_CONF = "/etc/carbon/carbon.conf"
 DISK = "/mnt/graphing-faults"
 # On the disk of the host, not in memory.
@@ -103,8 +104,9 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
     with contextlib.ExitStack() as stack:
         # A service sees what was mounted when it started.
         users = f"{CARBON} {WEB} {STATSD}"
+        start = f"systemctl start {users} && systemctl try-restart {WATCHDOG}"
         check(f"systemctl stop {users} && mkdir -p {DISK}")
-        stack.callback(check, f"systemctl start {users}; rm -f {IMAGE} {IMAGE}.copy")
+        stack.callback(check, f"{start}; rm -f {IMAGE} {IMAGE}.copy")
         check(f"mount -o loop {IMAGE} {DISK}" if image else f"mount -t tmpfs -o size={megabytes}m tmpfs {DISK}")
         stack.callback(check, f"umount {DISK}")
         for name, folder in ON_DISK.items():
@@ -115,7 +117,7 @@ def small_disk(site: Site, megabytes: int, *, image: bool = False) -> Iterator[s
         stack.callback(unbind, site)
         # What the relay still has of the small disk's numbers must not come to the host's.
         stack.callback(check, f"systemctl stop {users} && systemctl kill --signal=KILL {RELAY}")
-        check(f"systemctl start {users}")
+        check(start)
         yield DISK
 
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from verdict import Settled, Verdict
 
 DOCS = Path(__file__).resolve().parents[2] / "docs/reliability.md"
-BEGIN = "<!-- rows:begin (made by tests/faults with --write-docs) -->"
-END = "<!-- rows:end -->"
-HEAD = (
-    "| | fault | holds | runs | missing | spurious | duplicated | recovered in | peak memory | at risk, limits |\n"
-    "|---|---|---|---:|---:|---:|---:|---:|---:|---|"
-)
+END = "<!-- end -->"
 
 
 @dataclass
@@ -51,6 +47,27 @@ class Result:
         return "  ".join([*parts, self.note])
 
 
+@dataclass
+class Alarmed:
+    """A fault that the watchdog has told of."""
+
+    fault: str
+    alarms: str
+    seconds_on: float | None
+    """From the fault until all of them were on; None where there was none."""
+    seconds_off: float | None
+    """From its end until none was on any more."""
+
+    def __str__(self) -> str:
+        times = f"on after {span(self.seconds_on)}, off after {span(self.seconds_off)}"
+        return f"alarms, {self.fault}: {self.alarms}; {times}"
+
+
+def span(seconds: float | None) -> str:
+    """Seconds for people."""
+    return "-" if seconds is None else f"{seconds:.0f} s"
+
+
 def memory(size: int) -> str:
     """Bytes as MiB; a dash where nobody looked."""
     return f"{size / 2**20:.0f} MiB" if size else "-"
@@ -75,16 +92,56 @@ def table_row(results: list[Result]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+@dataclass(frozen=True)
+class Table:
+    """One of the tables of the page."""
+
+    begin: str
+    head: str
+    key: str
+    """Finds in a line what it is about."""
+    order: Callable[[str], Any]
+
+    def write(self, new: dict[str, str], when: str) -> None:
+        """Put lines into it; lines of other keys stay as they are."""
+        before, rest = DOCS.read_text(encoding="utf-8").split(self.begin)
+        table, after = rest.split(END, 1)
+        lines = {match[1]: line for line in table.splitlines() if (match := re.match(self.key, line))} | new
+        ordered = [lines[name] for name in sorted(lines, key=self.order)]
+        text = [before + self.begin, "", when, "", self.head, *ordered, "", END + after]
+        DOCS.write_text("\n".join(text), encoding="utf-8")
+
+
+ROWS = Table(
+    "<!-- rows:begin (made by tests/faults with --write-docs) -->",
+    "| | fault | holds | runs | missing | spurious | duplicated | recovered in | peak memory | at risk, limits |\n"
+    "|---|---|---|---:|---:|---:|---:|---:|---:|---|",
+    r"\| (R\d+) \|",
+    lambda row: int(row[1:]),
+)
+ALARMS = Table(
+    "<!-- alarms:begin (made by tests/faults with --write-docs) -->",
+    "| fault | alarms | on after | off after |\n|---|---|---:|---:|",
+    r"\| (?!fault)([a-z][^|]+?) \|",
+    str.casefold,
+)
+
+
+def write_alarms(alarmed: Iterable[Alarmed], system: str) -> None:
+    """Put the alarms of this run into their table."""
+    new = {
+        each.fault: f"| {each.fault} | {each.alarms} | {span(each.seconds_on)} | {span(each.seconds_off)} |"
+        for each in alarmed
+    }
+    when = f"Last run: {datetime.date.today().isoformat()}, on {system}."
+    ALARMS.write(new, when)
+
+
 def write_docs(results: Iterable[Result], system: str) -> None:
-    """Put the rows of this run into the table; rows that did not run keep their last figures."""
-    text = DOCS.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    table, after = rest.split(END)
-    rows = {match[1]: line for line in table.splitlines() if (match := re.match(r"\| (R\d+) \|", line))}
+    """Put the rows of this run into their table."""
     by_row: dict[str, list[Result]] = {}
     for result in results:
         by_row.setdefault(result.row, []).append(result)
-    rows |= {row: table_row(found) for row, found in by_row.items()}
-    ordered = [rows[row] for row in sorted(rows, key=lambda row: int(row[1:]))]
+    new = {row: table_row(found) for row, found in by_row.items()}
     when = f"Last run: {datetime.date.today().isoformat()}, {', '.join(by_row)}, on {system}."
-    DOCS.write_text("\n".join([before + BEGIN, "", when, "", HEAD, *ordered, "", END + after]), encoding="utf-8")
+    ROWS.write(new, when)

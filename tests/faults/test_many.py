@@ -20,9 +20,10 @@ for first in range(0, count, 50):
 """
 
 LATENESS = """
-import json, struct, sys, time, urllib.request
+import json, ssl, struct, sys, time, urllib.request
 from pathlib import Path
-web, target, path, seconds = json.load(sys.stdin)
+web, authority, target, path, seconds = json.load(sys.stdin)
+trust = ssl.create_default_context(cafile=authority) if web.startswith("https:") else None
 worst = {"render": 0.0, "disk": 0.0}
 end = time.monotonic() + seconds
 def newest_in_file():
@@ -30,7 +31,8 @@ def newest_in_file():
     offset, step, count = struct.unpack_from(">LLL", data, 16)
     return max(stamp for stamp, _ in struct.iter_unpack(">Ld", data[offset : offset + 12 * count]))
 while time.monotonic() < end:
-    with urllib.request.urlopen(f"{web}/render?format=json&from=-5min&target={target}", timeout=30) as answer:
+    page = f"{web}/render?format=json&from=-5min&target={target}"
+    with urllib.request.urlopen(page, timeout=30, context=trust) as answer:
         points = json.load(answer)[0]["datapoints"]
     newest = max(stamp for value, stamp in points if value is not None)
     worst["render"] = max(worst["render"], time.time() - newest - 10)
@@ -62,7 +64,8 @@ def test_r15_many_series(trial):
             "systemd-run --quiet --collect --unit=graphing-new-series sh -c %s",
             f"printf %s '{given}' | python3 -c '{NEW_SERIES}'",
         )
-        late = json.loads(site.python(LATENESS, [site.web, series, f"{folder}/e0/count.wsp", SECONDS + 60]))
+        file = f"{folder}/e0/count.wsp"
+        late = json.loads(site.python(LATENESS, [site.web, site.authority, series, file, SECONDS + 60]))
     trial.result.at_risk = (
         f"{SERIES:,} new series; a point of an old one was at most {late['render']:.0f} s late on the page, "
         f"{late['disk']:.0f} s in its file"

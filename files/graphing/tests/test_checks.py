@@ -285,6 +285,21 @@ def test_dropped_creates(dropped, state):
     assert carbon.judge_creates(sizes(1, dropped_creates=dropped)).state is state
 
 
+@pytest.mark.parametrize(
+    ("waiting", "state"),
+    [
+        ({}, OK),
+        ({NOW - 10: 0.0, NOW: 7.0}, OK),
+        ({NOW - 20: 0.0, NOW - 10: 9.0, NOW: 7.0}, WARN),
+        ({NOW - 20: 9.0, NOW - 10: 7.0, NOW: 0.0}, OK),
+    ],
+)
+def test_new_series_that_wait_for_their_files(waiting, state):
+    found = carbon.judge_creates(sizes(1, dropped_creates={NOW: 0.0}, waiting_creates=waiting))
+    assert found.state is state
+    assert ("7 new series wait" in found.what) == (state is WARN)
+
+
 # The disk
 
 
@@ -316,6 +331,13 @@ def test_a_disk_that_fills_up(seen, state, what):
     found = disk.judge(seen, 95.0, 48.0)
     assert found.state is state
     assert what in found.what
+
+
+@pytest.mark.parametrize(("free", "state"), [(5 * GIB, FAIL), (6 * GIB, OK)])
+def test_a_disk_on_which_carbon_is_about_to_stop(free, state):
+    found = disk.judge(filling(free), 99.0, 48.0, reserve=3 * GIB)
+    assert found.state is state
+    assert ("has 5 GiB left; with 3 GiB carbon takes no more points" in found.what) == (state is FAIL)
 
 
 def test_a_growth_is_believed_no_longer_than_it_deserves():

@@ -21,8 +21,12 @@ _RECENT = 150.0
 _GROWING_POINTS = 6
 _GROWING_BY = 10_000
 _FULL_SHARE = 0.5
+_WAITING_POINTS = 2
+_CREATES_REMEDY = (
+    "More new series came than carbon_creates_per_minute allows. Raise it, or find who makes so many names."
+)
 
-_LEAVES = ("cache.size", "cache.overflow", "droppedCreates")
+_LEAVES = ("cache.size", "cache.overflow", "droppedCreates", "creates.waiting")
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,12 @@ class Counts:
     """Points in memory."""
     overflows: Mapping[float, float] = field(default_factory=dict)
     dropped_creates: Mapping[float, float] = field(default_factory=dict)
+    waiting_creates: Mapping[float, float] = field(default_factory=dict)
+    """New series that wait in memory for their file; only a guarded cache has some, and tells."""
 
 
 def series(instance: str) -> list[str]:
-    """Return the names of a cache's own counters, as carbon makes them: sizes, overflows, dropped creates."""
+    """Return the names of a cache's own counters, as carbon and its guard make them, in the order of `Counts`."""
     host = socket.gethostname().replace(".", "_")
     return [f"carbon.agents.{host}-{instance}.{leaf}" for leaf in _LEAVES]
 
@@ -89,7 +95,7 @@ def _growth(sizes: Mapping[float, float]) -> float:
 
 
 def judge_creates(counts: Counts) -> Verdict:
-    """Tell whether new series were refused."""
+    """Tell whether new series were refused, or wait for their files."""
     check = f"creates {counts.instance}"
     if not counts.dropped_creates:
         return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has told nothing of itself lately")
@@ -100,6 +106,10 @@ def judge_creates(counts: Counts) -> Verdict:
             check,
             State.FAIL,
             f"carbon-cache@{counts.instance} has thrown away {dropped:,.0f} points of new series in {_RECENT:.0f} s",
-            "More new series came than carbon_creates_per_minute allows. Raise it, or find who makes so many names.",
+            _CREATES_REMEDY,
         )
+    waiting = [counts.waiting_creates[stamp] for stamp in sorted(counts.waiting_creates)][-_WAITING_POINTS:]
+    if len(waiting) == _WAITING_POINTS and all(waiting):
+        what = f"{waiting[-1]:,.0f} new series wait in the memory of carbon-cache@{counts.instance} for their files"
+        return Verdict(check, State.WARN, what, _CREATES_REMEDY)
     return Verdict(check, State.OK, f"carbon-cache@{counts.instance} creates every new series")

@@ -67,14 +67,20 @@ def seconds_until_full(seen: Sequence[Space]) -> float | None:
     return left if left <= span * _SEEN_AHEAD else None
 
 
-def judge(seen: Sequence[Space], full_percent: float, hours: float) -> Verdict:
-    """Tell of the looks at one file system, oldest first, whether it is full, or will be within `hours`."""
+def judge(seen: Sequence[Space], full_percent: float, hours: float, reserve: int = 0) -> Verdict:
+    """Tell of the looks at one file system, oldest first, whether it is full, or will be within `hours`.
+
+    `reserve`: the bytes that carbon leaves free. At twice as many it is time to say so.
+    """
     latest = seen[-1]
     check, remedy = f"disk {latest.path}", _REMEDY.format(path=latest.path)
     used = 100 - 100 * latest.free / latest.total if latest.total else 0.0
     level = f"{used:.0f} % of {_shown(latest.total)} used"
     if used >= full_percent:
         return Verdict(check, State.FAIL, f"{latest.path} is full: {level}", remedy)
+    if latest.free < 2 * reserve:
+        what = f"{latest.path} has {_shown(latest.free)} left; with {_shown(reserve)} carbon takes no more points"
+        return Verdict(check, State.FAIL, what, remedy)
     if latest.files and 100 - 100 * latest.files_free / latest.files >= full_percent:
         return Verdict(check, State.FAIL, f"{latest.path} has {latest.files_free:,} inodes left for files", remedy)
     left = seconds_until_full(seen)

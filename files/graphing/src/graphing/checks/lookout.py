@@ -202,7 +202,8 @@ class Lookout:
             if space and device not in judged:
                 judged.add(device)
                 self._spaces[device] = disk.thinned([*self._spaces.get(device, []), space])
-                verdicts.append(disk.judge(self._spaces[device], limits.full_percent, limits.hours))
+                reserve = self._settings.carbon.disk_reserve if path == self._settings.carbon.whisper else 0
+                verdicts.append(disk.judge(self._spaces[device], limits.full_percent, limits.hours, reserve))
         return verdicts
 
 

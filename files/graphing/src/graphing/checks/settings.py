@@ -40,6 +40,7 @@ class Carbon:
     caches: tuple[Cache, ...] = setting((Cache(),), list_of(table_of(Cache)))
     cache_points: int = setting(2_000_000, whole(1, 10**12))
     whisper: str = setting("/var/lib/graphite/whisper", _path)
+    disk_reserve: int = setting(0, whole(0, 10**15))
     interval: int = setting(10, whole(1, 86_400))
 
 
