@@ -17,6 +17,7 @@ EXCEPTIONS = {
     "host_firewall": "without it the networks of all roles have no effect; the test host of `make up` is without",
     "host_metrics": "without them host_metrics_name has no effect",
     "host_private_users": "containers refuse user namespaces (status 217/USER)",
+    "carbon_guard": "without it carbon_disk_reserve and carbon_future_seconds have no effect",
     "carbon_data_device": "a block device; scenario ec2 has one",
     "graphite_web_store_port": "where store and web page are on two hosts: scenario ssh",
     "host_address": "where there are several hosts: scenario ssh",

@@ -81,7 +81,7 @@ EVERYTHING = {"front", "login", "logout", "new_thread", "reply", "signup", "thre
 
 
 def visit_until_all_has_happened(path, statsd):
-    """Let waves come until visitors have done everything, mistyped a password too; how many visits and requests that was.
+    """Let waves come until visitors have done everything, mistyped a password too; how many visits and requests.
 
     What happens in a wave depends on how fast the machine is.
     """

@@ -70,6 +70,19 @@ def test_the_caches_know_their_bounds(host):
     settings = host.file("/etc/carbon/carbon.conf").content_string.splitlines()
     for line in ("MAX_CACHE_SIZE = 1000000", "MAX_UPDATES_PER_SECOND = 4000", "MAX_CREATES_PER_MINUTE = 50000"):
         assert line in settings
+    assert "DISK_RESERVE_BYTES = 104857600" in settings
+
+
+def test_a_point_may_be_dated_an_hour_ahead_and_no_more(host, site):
+    now = int(time.time())
+    lines = [f"alternative.future.s{minutes} 7 {now + 60 * minutes}" for minutes in (50, 70)]
+    site.python(SEND, [2013, lines])
+    folder = "/var/lib/graphite/whisper/alternative/future"
+    site.until(lambda: host.file(f"{folder}/s50.wsp").exists)
+    site.until(
+        lambda: any(map(any, (p.values() for p in site.render("carbon.agents.*.refused.future.count").values())))
+    )
+    assert not host.file(f"{folder}/s70.wsp").exists
 
 
 def test_the_relay_holds_as_many_points_as_told(host):

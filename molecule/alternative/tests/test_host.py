@@ -1,7 +1,7 @@
 """Variables of role host.
 
-Two show nothing here: host_free_mib is asked of bare hosts alone, and host_udp_buffer is the kernel's, which containers
-share.
+Three show nothing here: host_free_mib is asked of bare hosts alone, and host_udp_buffer and host_sysctl are the
+kernel's, which containers share.
 """
 
 
