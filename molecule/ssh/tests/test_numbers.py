@@ -64,9 +64,9 @@ def test_a_crash_of_the_cache_is_noticed_by_the_aggregator(site, host):
 
 
 UNITS = {
-    "statsd": {"statsd", "collectd"},
-    "store": {"carbon-cache@a", "carbon-c-relay", "graphite-web", "collectd"},
-    "web": {"graphite-web", "photoworld", "photoworld-visitors", "nginx", "collectd"},
+    "statsd": {"statsd", "collectd", "graphing-watchdog"},
+    "store": {"carbon-cache@a", "carbon-c-relay", "graphite-web", "collectd", "graphing-watchdog"},
+    "web": {"graphite-web", "photoworld", "photoworld-visitors", "nginx", "collectd", "graphing-watchdog"},
 }
 EVERY_UNIT = set().union(*UNITS.values())
 
@@ -75,6 +75,22 @@ EVERY_UNIT = set().union(*UNITS.values())
 def test_each_host_runs_its_part_and_no_other(part, units):
     host = container(part)
     assert {unit for unit in EVERY_UNIT if host.service(unit).is_running} == units
+
+
+def test_the_doctor_finds_each_host_well(inventory):
+    run = run_playbook("doctor", inventory)
+    assert run.status == 0, run.output
+    for part in UNITS:
+        assert f"molecule-ssh-{part} is well" in run.words
+    assert "a number sent to 8125/udp is in the aggregator" in run.words
+    assert "a number sent to 2003/tcp is in carbon" in run.words
+
+
+@pytest.mark.parametrize("name", ["backup", "secrets", "upgrade"])
+def test_what_is_for_a_server_of_one_host_says_so(inventory, name):
+    run = run_playbook(name, inventory)
+    assert run.status != 0, run.output
+    assert "and this playbook is for a server of one host" in run.words, run.output
 
 
 def test_one_host_alone_is_told_what_the_others_are(inventory):
