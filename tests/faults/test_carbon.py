@@ -32,15 +32,20 @@ def test_r16_carbon_frozen(trial):
         time.sleep(15)
         with frozen(site, CARBON):
             time.sleep(trial.random.uniform(40, 60))
-    log = site.host.check_output(f"journalctl -u {RELAY} --since=@{int(began)} --no-pager -o cat")
-    trial.result.at_risk = "the relay's buffer: " + log.splitlines()[-1] if "failed to write()" in log else ""
 
     def promised(verdict):
         return not (verdict.missing - verdict.missing_lines or verdict.spurious or verdict.duplicated)
 
-    trial.conclude(oracle.ledger, promised)
-    if lost := trial.result.settled.verdict.missing_lines:
-        trial.result.note = f"{lost} of the {oracle.ledger.line_count} lines that others had sent are lost"
+    try:
+        trial.conclude(oracle.ledger, promised)
+    finally:
+        log = site.host.check_output(f"journalctl -u {RELAY} --since=@{int(began)} --no-pager -o cat")
+        gave_up = [line for line in log.splitlines() if "failed to write()" in line]
+        lost = trial.result.settled.verdict.missing_lines
+        if gave_up or lost:
+            trial.result.at_risk = f"the relay's buffer: {gave_up[-1] if gave_up else 'given up without a word'}"
+        if lost:
+            trial.result.note = f"{lost} of the {oracle.ledger.line_count} lines that others had sent are lost"
 
 
 def fill_cache(trial):

@@ -86,9 +86,12 @@ def test_the_aggregator_is_compiled_and_its_compiler_is_gone(host):
 
 
 def test_what_the_aggregator_received_is_all_accounted_for(site):
-    """Its own counts: every value of the visitors was aggregated or refused, and datagrams hold at least one each."""
+    """Its own counts: every value of the visitors was aggregated or refused, and datagrams hold at least one each.
+
+    But for two without any that test_security_host.py sends.
+    """
     site.until(lambda: site.render("statsd.*.count"))
     sums = {name: sum(points.values()) for name, points in site.render("statsd.*.count").items()}
-    assert sums["statsd.metrics.count"] >= sums["statsd.packets.count"] - sums["statsd.bad_lines.count"] > 0
+    assert sums["statsd.metrics.count"] >= sums["statsd.packets.count"] - sums["statsd.bad_lines.count"] - 2 > 0
     assert sums["statsd.kernel_drops.count"] == 0
     assert sums["statsd.refused.count"] == 0

@@ -14,7 +14,8 @@ it, drops what it may not create yet, closes a connection at a line it cannot re
   connection goes on;
 - a sender whose connection broke may have lost lines with it (carbon-c-relay gives one up after ten seconds, and what
   was under way in it): connections that only watch end, so that the aggregator sends again;
-- a stop writes what came in its last second too.
+- a stop reads what has come, then breaks the connections, so that the relay keeps what it sends next: after an end in
+  order its next write would go nowhere. What came in the last second is written too.
 
 Each is named in the log and counted below carbon.agents.INSTANCE, see `Counted`. Written for carbon 1.1.7 and 1.1.10;
 with one that is made otherwise it does not start.
@@ -23,6 +24,7 @@ with one that is made otherwise it does not start.
 import errno
 import math
 import os
+import select
 import struct
 import sys
 import time
@@ -43,6 +45,9 @@ LONGEST_PART = 251
 COMPLAINT_SECONDS = 10.0
 TELL_SECONDS = 60.0
 """How far apart watchers are told that lines may be lost: each time, minutes of them come again."""
+
+LAST_READ_SECONDS = 2.0
+"""For how long a stop reads what one sender has sent."""
 
 STOP_SECONDS = 240.0
 """For how long a stop writes what the cache holds; the unit's timeout is longer."""
@@ -379,6 +384,20 @@ class Door:
             for receiver in self._state.connectedMetricReceiverProtocols:
                 receiver.transport.resumeProducing()
 
+    def leave(self) -> None:
+        """Read what has come, and break every connection: a sender that is told so keeps what it sends next."""
+        if self.is_open:
+            for service in self._services:
+                self._state.listeningPorts.remove(service._port)
+                service._port.stopListening()
+        # Nobody needs to be told: all are.
+        self._telling = True
+        for receiver in list(self._state.connectedMetricReceiverProtocols):
+            if self.is_open:
+                read_rest(receiver.transport)
+            receiver.transport.abortConnection()
+        self.is_open = False
+
     def _tell_soon(self) -> None:
         if not self._telling:
             self._telling = True
@@ -390,6 +409,14 @@ class Door:
         for receiver in list(self._state.connectedMetricReceiverProtocols):
             if not has_sent(receiver):
                 receiver.transport.loseConnection()
+
+
+def read_rest(transport: Any) -> None:
+    """Read what a sender has sent already."""
+    end = time.monotonic() + LAST_READ_SECONDS
+    while select.select([transport], [], [], 0)[0] and time.monotonic() < end:
+        if transport.doRead() is not None:
+            return
 
 
 def has_sent(receiver: Any) -> bool:
@@ -475,7 +502,7 @@ def install() -> None:
     from carbon import cache, instrumentation, log, protocols, state, writer
     from carbon.conf import settings
     from twisted.internet import reactor
-    from twisted.internet.task import LoopingCall
+    from twisted.internet.task import LoopingCall, deferLater
 
     expect(cache, protocols, instrumentation, writer)
     counted, complain = Counted(), Complaints(log.msg)
@@ -502,7 +529,13 @@ def install() -> None:
             instrumentation.cache_record(name, number)
 
     instrumentation.recordMetrics = record
+    def leave() -> Any:
+        door.leave()
+        # The reactor breaks the connections in its next turns.
+        return deferLater(reactor, 0.1, lambda: None)
+
     reactor.callWhenRunning(LoopingCall(look).start, 1.0)
+    reactor.addSystemEventTrigger("before", "shutdown", leave)
     reactor.addSystemEventTrigger("after", "shutdown", lambda: write_rest(store, writer.writeCachedDataPoints, log.msg))
 
 
