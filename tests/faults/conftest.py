@@ -47,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "faults: a row of the reliability scoreboard; needs a graphing server")
     config.addinivalue_line("markers", "alarms: a fault and the alarms that it turns on")
     config.addinivalue_line("markers", "smoke: one of the six rows that every test run includes")
+    config.addinivalue_line("markers", "busy: after it the host is busy for a while")
     config.addinivalue_line("markers", "row(number, title): which row a test is")
     site_under_test.DEADLINE = max(site_under_test.DEADLINE, config.getoption("recovery"))
 
@@ -58,10 +59,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all rows."""
+    """Mark all rows; the one after which the host is busy for a while comes last."""
     for item in items:
         if item.get_closest_marker("row"):
             item.add_marker(pytest.mark.faults)
+    items.sort(key=lambda item: item.get_closest_marker("busy") is not None)
 
 
 @pytest.fixture

@@ -529,6 +529,7 @@ def install() -> None:
             instrumentation.cache_record(name, number)
 
     instrumentation.recordMetrics = record
+
     def leave() -> Any:
         door.leave()
         # The reactor breaks the connections in its next turns.
