@@ -11,6 +11,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Molecule wants colours, which would stand between the words.
+PLAIN = {name: value for name, value in os.environ.items() if name != "ANSIBLE_FORCE_COLOR"} | {"ANSIBLE_NOCOLOR": "1"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -32,7 +35,7 @@ def run_playbook(name: str, inventory: Path, *options: str, root: Path = ROOT, *
         command += ["--extra-vars", json.dumps(variables)]
     run = subprocess.run(
         command,
-        env={**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        env={**PLAIN, "ANSIBLE_CONFIG": str(root / "ansible.cfg")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

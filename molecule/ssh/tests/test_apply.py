@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from playbook import ROOT
+from playbook import PLAIN, ROOT
 
 HOST = "172.31.0.12"
 INVENTORY = ROOT / "inventory" / HOST
@@ -24,7 +24,13 @@ def nothing_of_it_before_and_after():
 
 def apply(*arguments):
     run = subprocess.run(
-        [ROOT / "bin/apply", *arguments], cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        [ROOT / "bin/apply", *arguments],
+        cwd="/",
+        env=PLAIN,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return run.returncode, run.stdout + run.stderr
 
