@@ -31,7 +31,7 @@ __all__ = ["inventory", "pytest_runtest_makereport", "site"]
 
 RESULTS: list[Result] = []
 ALARMED: list[Alarmed] = []
-SENDERS = ("photoworld-visitors.service", "photoworld.service", "photoworld.socket")
+SENDERS = ("photoworld-visitors.service", "photoworld.service", "photoworld.socket", faults.WATCHDOG)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,10 +95,10 @@ def alarmed(capsys: pytest.CaptureFixture[str]) -> Callable[[Alarmed], None]:
     return keep
 
 
-@contextlib.contextmanager
-def without(site: Site, *units: str) -> Iterator[None]:
-    """Stop those of the units that run, until nothing of theirs comes any more; start them again afterwards."""
-    senders = [unit for unit in units if site.host.service(unit).is_running]
+@pytest.fixture
+def calm(site: Site) -> Iterator[None]:
+    """A host on which nobody else sends events, so that the aggregator's counters are the oracle's alone."""
+    senders = [unit for unit in SENDERS if site.host.service(unit).is_running]
     began = time.time()
 
     def silent() -> bool:
@@ -106,25 +106,10 @@ def without(site: Site, *units: str) -> Iterator[None]:
         after = [value for stamp, value in points.items() if stamp > began + site.interval]
         return bool(after) and after[-1] == 0
 
-    if not senders:
-        yield
-        return
-    with faults.stopped(site, *senders):
-        site.until(silent)
-        yield
-
-
-@pytest.fixture
-def calm(site: Site) -> Iterator[None]:
-    """A host on which nobody else sends events, so that the aggregator's counters are the oracle's alone."""
-    with without(site, *SENDERS, faults.WATCHDOG):
-        yield
-
-
-@pytest.fixture
-def watched(site: Site) -> Iterator[None]:
-    """A host on which nobody sends events but the watchdog."""
-    with without(site, *SENDERS):
+    with contextlib.ExitStack() as stack:
+        if senders:
+            stack.enter_context(faults.stopped(site, *senders))
+            site.until(silent)
         yield
 
 
