@@ -11,9 +11,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Molecule wants colours, which would stand between the words.
-PLAIN = {name: value for name, value in os.environ.items() if name != "ANSIBLE_FORCE_COLOR"} | {"ANSIBLE_NOCOLOR": "1"}
-
 
 @dataclass(frozen=True)
 class Run:
@@ -28,6 +25,13 @@ class Run:
         return " ".join(self.output.split())
 
 
+def plain_environment() -> dict[str, str]:
+    """The environment without colours, which Molecule wants, and which would stand between the words."""
+    return {name: value for name, value in os.environ.items() if name != "ANSIBLE_FORCE_COLOR"} | {
+        "ANSIBLE_NOCOLOR": "1"
+    }
+
+
 def run_playbook(name: str, inventory: Path, *options: str, root: Path = ROOT, **variables: Any) -> Run:
     """Run playbooks/NAME.yml of a checkout on an inventory, with ansible-playbook's options and extra variables."""
     command = ["ansible-playbook", "-i", str(inventory), str(root / f"playbooks/{name}.yml"), *options]
@@ -35,7 +39,7 @@ def run_playbook(name: str, inventory: Path, *options: str, root: Path = ROOT, *
         command += ["--extra-vars", json.dumps(variables)]
     run = subprocess.run(
         command,
-        env={**PLAIN, "ANSIBLE_CONFIG": str(root / "ansible.cfg")},
+        env={**plain_environment(), "ANSIBLE_CONFIG": str(root / "ansible.cfg")},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 import pytest
-from playbook import PLAIN, ROOT, run_playbook
+from playbook import ROOT, plain_environment, run_playbook
 
 FILES = ("graphite_web_admin_password", "graphite_web_secret_key", "photoworld_secret_key")
 
@@ -62,7 +62,7 @@ def test_an_interrupted_run_is_taken_up(site, secrets, inventory):
     before = texts(secrets)
     command = ["ansible-playbook", "-i", str(inventory), str(ROOT / "playbooks/secrets.yml")]
     command += ["--extra-vars", '{"secrets_rotate": ["admin_password"]}']
-    environment = {**PLAIN, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    environment = {**plain_environment(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, stdin=subprocess.DEVNULL
     ) as run:

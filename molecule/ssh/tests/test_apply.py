@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from playbook import PLAIN, ROOT
+from playbook import ROOT, plain_environment
 
 HOST = "172.31.0.12"
 INVENTORY = ROOT / "inventory" / HOST
@@ -26,7 +26,7 @@ def apply(*arguments):
     run = subprocess.run(
         [ROOT / "bin/apply", *arguments],
         cwd="/",
-        env=PLAIN,
+        env=plain_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
