@@ -9,7 +9,7 @@
 #   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
 #   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
 #   make unit        the Python tests
-#   make molecule    the platform on fresh containers, checked; six faults, and what they cost
+#   make molecule    the platform on fresh containers, checked
 #   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
 #                    DEBIAN=12, ON=INVENTORY for a host that is there, DOCS=1 to write the figures down
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
@@ -76,9 +76,10 @@ bench-statsd: $(venv) twin
 
 molecule: $(venv) docker
 	COLUMNS=140 molecule test
-	COLUMNS=140 molecule test --scenario-name faults
 
+# The faults alone: they mean nothing where others keep the processors busy.
 test-all: test
+	bin/scenarios faults
 	bin/scenarios day-two alternative ssh ec2
 
 test-faults: $(venv) docker

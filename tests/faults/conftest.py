@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the markers."""
     config.addinivalue_line("markers", "faults: a row of the reliability scoreboard; needs a graphing server")
     config.addinivalue_line("markers", "alarms: a fault and the alarms that it turns on")
-    config.addinivalue_line("markers", "smoke: one of the six rows that every test run includes")
+    config.addinivalue_line("markers", "smoke: one of the six rows of `molecule test -s faults`")
     config.addinivalue_line("markers", "busy: after it the host is busy for a while")
     config.addinivalue_line("markers", "row(number, title): which row a test is")
     site_under_test.DEADLINE = max(site_under_test.DEADLINE, config.getoption("recovery"))
