@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What preflight must know of a host, in one look that changes nothing: JSON on stdout.
 
-{"free_mib": {"/opt": 5000, "/var": 5000}, "systemd": true, "installed": false, "sysctl": true, "packages": ["chrony"],
- "listeners": [{"proto": "tcp", "port": 22, "processes": ["sshd"]}]}
+{"free_mib": {"/opt": 5000, "/var": 5000}, "systemd": true, "installed": false, "sysctl": true, "hardened": false,
+ "sshd": true, "packages": ["chrony"], "listeners": [{"proto": "tcp", "port": 22, "processes": ["sshd"]}]}
 """
 
 import json
@@ -50,6 +50,8 @@ def main():
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "installed": os.path.exists("/etc/systemd/system/graphing.target"),
                 "sysctl": os.access("/proc/sys/net/core/rmem_max", os.W_OK),
+                "hardened": os.path.exists("/etc/security/limits.d/graphing.conf"),
+                "sshd": os.path.exists("/usr/sbin/sshd"),
                 "packages": installed(sys.argv[1:]),
                 "listeners": listeners(),
             }
