@@ -3,7 +3,7 @@
 #   make up          a graphing server in a container on this computer, with Photoworld and visitors
 #   make down        removes it
 #   make sniff       shows the events that come in (8125) and the lines that carbon gets (2003)
-#   make test        lint, unit tests, Molecule with testinfra: all that CI runs
+#   make test        lint, unit tests, Molecule with testinfra, six faults: all that CI runs
 #   make test-all    the same, and the scenarios of Molecule that take longer
 #
 #   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
@@ -74,12 +74,12 @@ $(twin): $(wildcard files/graphing/twin/*) bin/twin $(venv)
 bench-statsd: $(venv) twin
 	$(python) benchmarks/bench-statsd $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 
+# One after the other: the faults mean nothing where others keep the processors busy.
 molecule: $(venv) docker
 	COLUMNS=140 molecule test
+	COLUMNS=140 molecule test --scenario-name faults
 
-# The faults alone: they mean nothing where others keep the processors busy.
 test-all: test
-	bin/scenarios faults
 	bin/scenarios day-two alternative ssh ec2
 
 test-faults: $(venv) docker

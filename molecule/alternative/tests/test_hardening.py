@@ -52,14 +52,15 @@ def test_a_new_accounts_password_grows_old(host):
 
 
 def test_a_weak_password_is_refused(host):
-    """Where a person sets it; root may set any."""
+    """Where a person sets it, from the second day on; root may set any."""
     host.check_output("useradd --create-home weakling && echo weakling:a-First.Password9 | chpasswd")
+    host.check_output("chage --mindays 0 weakling")
     try:
         changed = host.run("su weakling -s /bin/sh -c %s", "printf 'a-First.Password9\\nabc\\nabc\\n' | passwd")
         assert changed.rc != 0
         assert "Weak password" in changed.stdout + changed.stderr
     finally:
-        host.check_output("userdel --remove weakling")
+        host.check_output("userdel --force --remove weakling")
 
 
 def test_shells_leave_no_cores_and_end(host):
