@@ -85,7 +85,7 @@ test-all: test
 test-faults: $(venv) docker
 	@$(if $(ON),,DEBIAN=$(DEBIAN) molecule converge --scenario-name faults)
 	@$(python) -m pytest -p no:cacheprovider tests/faults --ansible-inventory=$(or $(ON),molecule/faults/inventory/) \
-	  --hosts=ansible://graphing $(if $(ROWS),-k $(ROWS)) $(if $(SEEDS),--seeds=$(SEEDS)) $(if $(DOCS),--write-docs) $(FAULTS); \
+	  --hosts=ansible://graphing $(if $(ROWS),-k '$(ROWS)') $(if $(SEEDS),--seeds=$(SEEDS)) $(if $(DOCS),--write-docs) $(FAULTS); \
 	status=$$?; $(if $(ON),,molecule destroy --scenario-name faults;) exit $$status
 
 docs: $(venv)
