@@ -12,6 +12,10 @@ while len(open("/proc/net/packet").readlines()) < 2:
     assert time.time() < end, "nobody looks"
     time.sleep(0.05)
 out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+# Between opening its socket and reading from it, ngrep sees nothing.
+for number in range(50):
+    out.sendto(b"sniffed.first:1|c", ("127.0.0.1", 8125))
+    time.sleep(0.02)
 for number in range(30):
     out.sendto(b"sniffed.logins:2|c\\nunseen.bucket:1|c", ("127.0.0.1", 8125))
     time.sleep(0.02)

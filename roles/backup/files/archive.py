@@ -186,11 +186,11 @@ def there(databases):
 
 
 def configuration(paths):
-    """Names and contents of the files at or below the paths."""
+    """Names, contents and modes of the files at or below the paths."""
     for path in map(Path, paths):
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                yield f"etc/{file.relative_to('/etc')}", file.read_bytes()
+                yield f"etc/{file.relative_to('/etc')}", file.read_bytes(), file.stat().st_mode & 0o777
 
 
 # Numbers on their way.
@@ -267,8 +267,8 @@ def fill(stream, given):
     """Add everything; the series that are damaged, and how many were born meanwhile."""
     for name, content in given["controller"].items():
         stream.add(f"controller/{name}", base64.b64decode(content))
-    for name, content in configuration(given["configuration"]):
-        stream.add(name, content, 0o644)
+    for name, content, mode in configuration(given["configuration"]):
+        stream.add(name, content, mode)
     for found in there(given["databases"]):
         stream.add(f"databases/{found['name']}", database(found))
     damaged, born = [], 0

@@ -3,9 +3,9 @@
     python3 -c '...' [--check] < {"directory": "/etc/graphing/tls", "host": "graphs", "names": ["graphs", "192.0.2.10"],
                                   "days": 820, "renew_days": 90}
 
-The authority is made once, and its key never leaves the host. The certificate is made anew when it is missing, damaged,
-not this authority's, within `renew_days` of its end, or for other names than these. Prints a line `CHANGED what: why`
-for each, or `OK`. With --check nothing is written. Needs openssl 3.
+The authority is made once, and its key leaves the host in encrypted backups alone. The certificate is made anew when it
+is missing, damaged, not this authority's, within `renew_days` of its end, or for other names than these. Prints a line
+`CHANGED what: why` for each, or `OK`. With --check nothing is written. Needs openssl 3.
 """
 
 import ipaddress
