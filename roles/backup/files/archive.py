@@ -176,7 +176,7 @@ def database(found):
         return sqlite_copy(found["path"])
     done = subprocess.run(found["dump"], capture_output=True, check=False)
     if done.returncode:
-        raise Trouble(f"{found['dump'][-1]}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+        raise Trouble(f"{found['name']} cannot be dumped: {done.stderr.decode(errors='replace').strip()[-300:]}")
     return done.stdout
 
 
@@ -464,6 +464,10 @@ def place(given):
         if not copy.is_file():
             continue
         if "load" in found:
+            if given["aside"]:
+                before = Path(given["whisper"]).with_name(found["name"] + given["aside"])
+                before.touch(mode=0o600)
+                before.write_bytes(database(found))
             with copy.open("rb") as dump:
                 done = subprocess.run(found["load"], stdin=dump, capture_output=True, text=True, check=False)
             if done.returncode:
