@@ -11,8 +11,8 @@ from bench_statsd.tools import LOADGEN, QUEUE, SINK, TroubleError
 SINGLE = 0
 FILLED = 1400
 
-# Datagrams a second that one generator sends with ease; above it there are two, on other parts of the traffic.
-_MOST_OF_ONE = 150_000
+# Datagrams a second that the generator sends with ease; above it the kernel gets many at a time.
+_MOST_SINGLY = 150_000
 _TOUCHES_PER_SECOND = 30_000
 _LONGEST_TOUCH = 5
 
@@ -39,49 +39,28 @@ class Load:
 
     def send_to(self, port: int) -> Sent:
         """Send it all."""
-        share = 2 if self.size == SINGLE and self.rate > _MOST_OF_ONE else 1
-        rate, metrics = self.rate / share, max(1, round(self.rate * self.seconds / share))
-        options = [f"-r{rate:.0f}", f"-n{metrics}", f"-k{self.buckets}", f"-m{self.size}"]
-        commands = [[*options, f"-s{self.seed + 1000 * number}"] for number in range(share)]
-        return _generate(port, commands, self.seconds)
+        metrics = max(1, round(self.rate * self.seconds))
+        options = [f"-r{self.rate:.0f}", f"-n{metrics}", f"-k{self.buckets}", f"-m{self.size}", f"-s{self.seed}"]
+        if self.size == SINGLE and self.rate > _MOST_SINGLY:
+            options.append("-g")
+        return _generate(port, options, self.seconds)
 
 
 def touch(port: int, buckets: int) -> Sent:
     """Send one value to each of so many buckets."""
     rate = max(_TOUCHES_PER_SECOND, buckets / _LONGEST_TOUCH)
-    return _generate(port, [["-w", f"-r{rate:.0f}", f"-k{buckets}", f"-m{FILLED}"]], buckets / rate)
+    return _generate(port, ["-w", f"-r{rate:.0f}", f"-k{buckets}", f"-m{FILLED}"], buckets / rate)
 
 
-def _generate(port: int, commands: list[list[str]], seconds: float) -> Sent:
-    """Run one generator for each command, all at once, and add up what they sent."""
-    generators = [
-        subprocess.Popen(
-            [str(LOADGEN), f"-p{port}", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for options in commands
-    ]
+def _generate(port: int, options: list[str], seconds: float) -> Sent:
+    command = [str(LOADGEN), f"-p{port}", *options]
     try:
-        sent = [_sent(generator, seconds * 5 + 30) for generator in generators]
-    finally:
-        for generator in generators:
-            generator.kill()
-            generator.wait()
-    return Sent(
-        sum(one.metrics for one in sent),
-        sum(one.datagrams for one in sent),
-        sum(one.counted for one in sent),
-        max(one.seconds for one in sent),
-    )
-
-
-def _sent(generator: "subprocess.Popen[str]", seconds: float) -> Sent:
-    try:
-        said, complained = generator.communicate(timeout=seconds)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds * 5 + 30, check=False)
     except subprocess.TimeoutExpired:
         raise TroubleError("the load generator took too long") from None
-    if generator.returncode:
-        raise TroubleError(f"the load generator failed: {complained.strip()}")
-    return Sent(**json.loads(said))
+    if done.returncode:
+        raise TroubleError(f"the load generator failed: {done.stderr.strip()}")
+    return Sent(**json.loads(done.stdout))
 
 
 @dataclass(frozen=True)
