@@ -21,6 +21,7 @@ import sys
 from pathlib import Path
 
 RECORD = Path("/var/lib/graphing/before.json")
+UNNEEDED = [f"-oAPT::AutoRemove::{kind}Important=false" for kind in ("Recommends", "Suggests")]
 JOURNAL = Path("/var/log/journal")
 
 
@@ -92,8 +93,8 @@ def brought():
     record = json.loads(RECORD.read_text())
     before = set(record["packages"])
     asked = sorted((set(record["asked"]) & set(installed())) - before)
-    # With those that came for their sake alone. What was there before stays, even if nothing needs it.
-    came = removed_with(asked, "--auto-remove") - before if asked else set()
+    # With those that came for their sake alone, even if what stays suggests them. What was there before stays.
+    came = removed_with(asked, "--auto-remove", *UNNEEDED) - before if asked else set()
     gone = set(came)
     # What somebody has installed since may need one of them: that one stays.
     while gone and (others := removed_with(sorted(gone)) - gone):
