@@ -97,6 +97,31 @@ def test_a_header_of_zeros_is_found(guard, file):
     assert guard.damage(str(file))
 
 
+def test_a_new_file_appears_whole(guard, tmp_path):
+    path, seen = tmp_path / "a.wsp", []
+
+    def create(unfinished, *rest):
+        seen.append(path.exists())
+        whisper.create(unfinished, *rest)
+        seen.append(path.exists())
+
+    # What a process left that was killed while it made another one.
+    (tmp_path / ".new-a").write_bytes(b"half")
+    guard.create_whole(create, ".new-a")(str(path), ARCHIVES, 0.5, "sum", True, False)
+    assert seen == [False, False]
+    assert guard.damage(str(path)) is None
+    assert whisper.info(str(path))["aggregationMethod"] == "sum"
+    assert os.listdir(tmp_path) == ["a.wsp"]
+
+
+def test_a_file_that_is_there_is_refused_as_ever(guard, file):
+    whisper.update(str(file), 5)
+    before = file.read_bytes()
+    with pytest.raises(whisper.InvalidConfiguration):
+        guard.create_whole(whisper.create, ".new-a")(str(file), ARCHIVES)
+    assert file.read_bytes() == before
+
+
 def test_the_same_is_not_said_again_at_once_but_counted(guard, monkeypatch):
     said = []
     complain = guard.Complaints(said.append)

@@ -1,5 +1,8 @@
 """The guard of carbon-cache with Debian's carbon: it tells how things stand, and refuses one that it does not know."""
 
+import json
+import uuid
+
 import pytest
 
 GUARD = "/usr/local/lib/graphing/carbon-cache"
@@ -45,3 +48,31 @@ def test_it_does_not_start_with_a_carbon_that_is_made_otherwise(host, module, ch
     assert run.rc == 1, run.stdout + run.stderr
     assert f"{named} is not as in carbon 1.1.7 and 1.1.10" in run.stderr
     assert "carbon_guard: false" in run.stderr
+
+
+# New series in one folder, looked at all the time while they are made: how many had a file without a header.
+NEW_SERIES = """
+import json, os, socket, sys, time
+name, count = json.load(sys.stdin)
+folder, early, left = "/var/lib/graphite/whisper/" + name, set(), set(map(str, range(count)))
+with socket.create_connection(("127.0.0.1", 2003)) as carbon:
+    carbon.sendall("".join(f"{name}.{n} 1 {time.time():.0f}\\n" for n in range(count)).encode())
+end = time.time() + 60
+while left and time.time() < end:
+    for n in list(left):
+        try:
+            with open(f"{folder}/{n}.wsp", "rb") as file:
+                header = file.read(28)
+        except OSError:
+            continue
+        left.discard(n)
+        if len(header) < 28:
+            early.add(n)
+print(json.dumps([len(left), len(early)]))
+"""
+
+
+def test_a_new_series_is_whole_as_soon_as_it_is_there(site):
+    """Otherwise a query that finds it too early fails, with all the other series that it asks for."""
+    missing, early = json.loads(site.python(NEW_SERIES, [f"born{uuid.uuid4().hex[:8]}", 300]))
+    assert (missing, early) == (0, 0)

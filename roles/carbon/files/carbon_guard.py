@@ -9,6 +9,7 @@ it, drops what it may not create yet, closes a connection at a line it cannot re
   the aggregator's does, and later it sends again what may have been lost since;
 - a point whose write fails goes back into the cache if the disk is at fault, and is counted if the file is;
 - a new series for which MAX_CREATES_PER_MINUTE has no room waits in the cache;
+- a new file appears whole: a graph that is asked for while it is being made would fail, with all the others in it;
 - a file that is shorter than its header says, or has none, is set aside as .corrupt, and a new one is made;
 - a line that is none, or is dated more than FUTURE_SECONDS ahead or before the longest retention, is refused, and the
   connection goes on;
@@ -21,6 +22,7 @@ Each is named in the log and counted below carbon.agents.INSTANCE, see `Counted`
 with one that is made otherwise it does not start.
 """
 
+import contextlib
 import errno
 import math
 import os
@@ -135,6 +137,24 @@ def damage(path: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None if size >= wanted else f"it has {size:,} of {wanted:,} bytes"
+
+
+def create_whole(create: Callable[..., None], scratch: str) -> Callable[..., None]:
+    """Return whisper's create, made to write to a file named `scratch` in the same folder and then to rename it."""
+
+    def whole(path: str, *rest: Any) -> None:
+        if os.path.exists(path):
+            # Which whisper refuses.
+            create(path, *rest)
+            return
+        unfinished = os.path.join(os.path.dirname(path), scratch)
+        # Of a process that was killed.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        create(unfinished, *rest)
+        os.rename(unfinished, path)
+
+    return whole
 
 
 @dataclass
@@ -470,10 +490,11 @@ class Recorder:
         self._store.waiting = 0
 
 
-def expect(cache: Any, protocols: Any, instrumentation: Any, writer: Any) -> None:
+def expect(cache: Any, database: Any, protocols: Any, instrumentation: Any, writer: Any) -> None:
     """Refuse to start with a carbon that would go past the guard."""
     wanted = [
         (cache, "_MetricCache.drain_metric", {"choose_item", "pop"}),
+        (database, "WhisperDatabase.create", {"whisper", "create"}),
         (writer, "writeCachedDataPoints", {"drain_metric", "exists", "create", "write", "CREATE_BUCKET"}),
         (protocols, "MetricLineReceiver.lineReceived", {"metricReceived"}),
         (protocols, "MetricReceiver.connectionLost", {"ConnectionDone", "connectedMetricReceiverProtocols"}),
@@ -499,12 +520,13 @@ def expect(cache: Any, protocols: Any, instrumentation: Any, writer: Any) -> Non
 
 def install() -> None:
     """Guard carbon, whose settings have been read by now: its modules look at them when they are imported."""
-    from carbon import cache, instrumentation, log, protocols, state, writer
+    from carbon import cache, database, instrumentation, log, protocols, state, writer
     from carbon.conf import settings
     from twisted.internet import reactor
     from twisted.internet.task import LoopingCall, deferLater
 
-    expect(cache, protocols, instrumentation, writer)
+    expect(cache, database, protocols, instrumentation, writer)
+    database.whisper.create = create_whole(database.whisper.create, f".new-{settings.instance}")
     counted, complain = Counted(), Complaints(log.msg)
     disk = Disk(settings.LOCAL_DATA_DIR, int(settings.DISK_RESERVE_BYTES))
     store = Store(cache.MetricCache(), state.database, disk, counted, complain)
