@@ -116,7 +116,7 @@ def test_a_check_says_what_would_be_backed_up(host, inventory):
 def test_a_backup_has_what_carbon_had_not_written_yet(host, site, inventory, state, updates_per_second):
     """With a slow disk most numbers are in carbon's memory alone when the backup begins."""
     bucket = f"backup.{uuid.uuid4().hex[:12]}"
-    host.check_output(f"python3 -c {shlex.quote(BALLAST)} {WHISPER}")
+    host.check_output(f"runuser -u _graphite -- python3 -c {shlex.quote(BALLAST)} {WHISPER}")
 
     def sent():
         stamp = site.send("\n".join(f"{bucket}.{n}:{n}|c" for n in range(COUNT)))

@@ -50,7 +50,7 @@ def test_the_playbook_shows_and_counts_what_matches(host, inventory):
     assert counted["sniffed.logins"] == (30, 60.0, "counters")
     assert counted["sniffed.line"] == (7, 6.0, "line")
     assert {name for name in counted if "sniffed" not in name} == set()
-    assert "sniffed.logins:2|c" in run.output
+    assert "sniffed.first:1|c" in run.output
     assert "elsewhere" not in run.output
     assert "reached" in run.words
     assert "and matches sniffed" in run.words
