@@ -164,3 +164,23 @@ def test_a_copy_lacks_what_is_new_and_has_what_is_gone(archive, tmp_path):
     assert found["new"] == ["config", "index.1", "nonce"]
     assert found["gone"] == ["index.0"]
     assert "lock.roster" not in found["files"]
+
+
+@pytest.mark.parametrize("aside", ["", ".before-now"])
+def test_a_database_that_a_command_loads_is_kept_beside_what_replaces_it(archive, tmp_path, aside):
+    there, source, store = tmp_path / "database", tmp_path / "restore", tmp_path / "store/whisper"
+    there.write_text("younger")
+    found = {"name": "graphite.dump", "dump": ["cat", str(there)], "load": ["cp", "/dev/stdin", str(there)]}
+    (source / "databases").mkdir(parents=True)
+    (source / "databases/graphite.dump").write_text("older")
+    store.mkdir(parents=True)
+    archive.place({"from": source, "whisper": store, "owner": "", "databases": [found], "aside": aside})
+    assert there.read_text() == "older"
+    kept = list(store.parent.glob("graphite.dump*"))
+    assert [path.read_text() for path in kept] == (["younger"] if aside else [])
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept)
+
+
+def test_a_database_that_cannot_be_dumped_is_named(archive):
+    with pytest.raises(archive.Trouble, match="graphite.dump cannot be dumped: .*no-such"):
+        archive.database({"name": "graphite.dump", "dump": ["cat", "/no-such"], "load": []})
