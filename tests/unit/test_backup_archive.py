@@ -182,5 +182,5 @@ def test_a_database_that_a_command_loads_is_kept_beside_what_replaces_it(archive
 
 
 def test_a_database_that_cannot_be_dumped_is_named(archive):
-    with pytest.raises(archive.Trouble, match="graphite.dump cannot be dumped: .*no-such"):
+    with pytest.raises(archive.Trouble, match=r"graphite\.dump cannot be dumped: .*no-such"):
         archive.database({"name": "graphite.dump", "dump": ["cat", "/no-such"], "load": []})
