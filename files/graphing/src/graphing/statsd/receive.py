@@ -22,6 +22,10 @@ _GATHER = 0.05
 """Seconds that a first datagram waits for others; a shorter wait, and waking up costs as much as reading."""
 _ENOUGH = 4096
 """Datagrams that are not waited for any longer."""
+_IN_THE_KERNEL = 832
+"""Bytes that a small datagram takes of a socket's receive buffer."""
+_BURST = 100_000
+"""Datagrams a second that may come out of nothing."""
 
 
 class Receiver(Protocol):
@@ -103,6 +107,7 @@ class BatchReceiver:
         self._packets = 0
         self._truncated = 0
         self._rate = 0.0
+        self._enough = _ENOUGH
         self._last_drain = 0.0
         self.used = 0
 
@@ -122,6 +127,7 @@ class BatchReceiver:
     def receive(self, fds: list[int], seconds: float) -> bool:
         """Receive for `seconds` or until a signal; return True if the log must be cut first."""
         end = time.monotonic() + seconds
+        self._enough = _enough(fds)
         while True:
             got = 0
             for fd in fds:
@@ -148,7 +154,7 @@ class BatchReceiver:
             if not poll.poll((end - now) * 1000):
                 return False
             self._last_drain = now
-            nap = _GATHER
+            nap = min(_GATHER, self._enough / _BURST)
         time.sleep(max(0.0, min(nap, end - time.monotonic())))
         return True
 
@@ -156,7 +162,7 @@ class BatchReceiver:
         elapsed = now - self._last_drain
         self._last_drain = now
         self._rate += 0.3 * (got / max(elapsed, 1e-6) - self._rate)
-        return min(_GATHER, max(0.0005, _ENOUGH / max(self._rate, 1.0)))
+        return min(_GATHER, max(0.0005, self._enough / max(self._rate, 1.0)))
 
     def _receive_batch(self, fd: int) -> int:
         self._lengths[:] = self._zeros
@@ -215,6 +221,19 @@ class BatchReceiver:
         if slot is None:
             return ""
         return sender_text(self._names.raw[slot * _NAME_SIZE : (slot + 1) * _NAME_SIZE])
+
+
+def _enough(fds: list[int]) -> int:
+    """Return how many datagrams may gather: the smallest receive buffer is a quarter full then, as they come in bursts."""
+    return min([_ENOUGH, *(_receive_buffer(fd) // _IN_THE_KERNEL // 4 for fd in fds)])
+
+
+def _receive_buffer(fd: int) -> int:
+    borrowed = socket.socket(fileno=fd)
+    try:
+        return borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    finally:
+        borrowed.detach()
 
 
 def sender_text(address: bytes) -> str:
