@@ -224,7 +224,7 @@ class BatchReceiver:
 
 
 def _enough(fds: list[int]) -> int:
-    """Return how many datagrams may gather: the smallest receive buffer is a quarter full then, as they come in bursts."""
+    """Return how many datagrams may gather: a quarter of the smallest receive buffer, as they come in bursts."""
     return min([_ENOUGH, *(_receive_buffer(fd) // _IN_THE_KERNEL // 4 for fd in fds)])
 
 
