@@ -25,7 +25,7 @@ _ENOUGH = 4096
 _IN_THE_KERNEL = 832
 """Bytes that a small datagram takes of a socket's receive buffer."""
 _BURST = 100_000
-"""Datagrams a second that may come out of nothing."""
+"""Datagrams a second that may come out of nothing: a receive buffer must have room for them."""
 
 
 class Receiver(Protocol):
@@ -107,7 +107,7 @@ class BatchReceiver:
         self._packets = 0
         self._truncated = 0
         self._rate = 0.0
-        self._enough = _ENOUGH
+        self._longest = _GATHER
         self._last_drain = 0.0
         self.used = 0
 
@@ -127,7 +127,7 @@ class BatchReceiver:
     def receive(self, fds: list[int], seconds: float) -> bool:
         """Receive for `seconds` or until a signal; return True if the log must be cut first."""
         end = time.monotonic() + seconds
-        self._enough = _enough(fds)
+        self._longest = _longest_nap(fds)
         while True:
             got = 0
             for fd in fds:
@@ -154,7 +154,7 @@ class BatchReceiver:
             if not poll.poll((end - now) * 1000):
                 return False
             self._last_drain = now
-            nap = min(_GATHER, self._enough / _BURST)
+            nap = self._longest
         time.sleep(max(0.0, min(nap, end - time.monotonic())))
         return True
 
@@ -162,7 +162,7 @@ class BatchReceiver:
         elapsed = now - self._last_drain
         self._last_drain = now
         self._rate += 0.3 * (got / max(elapsed, 1e-6) - self._rate)
-        return min(_GATHER, max(0.0005, self._enough / max(self._rate, 1.0)))
+        return min(self._longest, max(0.0005, _ENOUGH / max(self._rate, 1.0)))
 
     def _receive_batch(self, fd: int) -> int:
         self._lengths[:] = self._zeros
@@ -223,9 +223,9 @@ class BatchReceiver:
         return sender_text(self._names.raw[slot * _NAME_SIZE : (slot + 1) * _NAME_SIZE])
 
 
-def _enough(fds: list[int]) -> int:
-    """Return how many datagrams may gather: a quarter of the smallest receive buffer, as they come in bursts."""
-    return min([_ENOUGH, *(_receive_buffer(fd) // _IN_THE_KERNEL // 4 for fd in fds)])
+def _longest_nap(fds: list[int]) -> float:
+    """Return for how many seconds datagrams may gather, by the smallest receive buffer."""
+    return min([_GATHER, *(_receive_buffer(fd) / _IN_THE_KERNEL / _BURST for fd in fds)])
 
 
 def _receive_buffer(fd: int) -> int:
