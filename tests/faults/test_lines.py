@@ -73,7 +73,9 @@ def lines_sent(trial, name, port):
 
 def refused(site, since, *kinds):
     """How many lines carbon's guard says that it has refused."""
-    series = [site.render(f"carbon.agents.*.refused.{kind}.count", str(int(since) - 1)) for kind in kinds]
+    # From the slot on in which that was: what is told later in it stands at its beginning.
+    start = str(int(since) // site.interval * site.interval - 1)
+    series = [site.render(f"carbon.agents.*.refused.{kind}.count", start) for kind in kinds]
     return round(sum(sum(points.values()) for found in series for points in found.values()))
 
 
