@@ -125,14 +125,13 @@ cdef enum:
     # Bytes of records that a flush may leave for the next cut.
     MOST_PARTIAL = 131072
 
-# How long datagrams may queue before they are received together, in seconds: until there are a few of them,
+# How many datagrams may queue before they are received together: a few of them,
 cdef double FEW = 4.0
-cdef double LONGEST_NAP = 0.02
-# where many come, for so long at least,
+# where many come, what comes in so many seconds,
 cdef double GATHER = 0.002
 # but no more than so many of them; and where hardly any come there is nothing to gather.
 cdef double ENOUGH = 512.0
-cdef double SPARSE = 50.0
+cdef double SPARSE = 10.0
 # At full speed cuts are no closer than so many seconds, or their files would grow too fast.
 cdef double CUT_PAUSE = 0.05
 
@@ -1490,8 +1489,10 @@ cdef class Table:
             self.messages[i].msg_hdr.msg_name = self.senders + i * NAME_ROOM if self.has_senders else NULL
             self.messages[i].msg_hdr.msg_namelen = NAME_ROOM if self.has_senders else 0
 
-    def receive(self, fds, double seconds):
+    def receive(self, fds, double seconds, double longest_nap):
         """Receive from the sockets for `seconds`, or until a signal comes.
+
+        Datagrams may queue for `longest_nap` seconds.
 
         Return True when the log has no room for another batch: cut, begin it anew, call again.
 
@@ -1532,28 +1533,30 @@ cdef class Table:
                     if ready <= 0:
                         break
                     self.last_drain = now
-                    nap = GATHER if self.rate > SPARSE else 0.0
+                    now = gt_now()
                 else:
-                    nap = self.nap(got, now)
-                if nap > end - now:
-                    nap = end - now
+                    self.measure(got, now)
+                nap = min(self.nap(longest_nap), end - now)
                 if nap > 0 and gt_nap(nap) != 0:
                     break
         return full
 
-    cdef double nap(self, uint64_t got, double now) noexcept nogil:
-        """How long to let datagrams queue: a few hundred of them, but no longer than anyone would notice.
-
-        Where they come singly there is nothing to gather: each is waited for.
-        """
+    cdef void measure(self, uint64_t got, double now) noexcept nogil:
+        """Bring the rate up to date, datagrams a second."""
         cdef double elapsed = now - self.last_drain
         self.last_drain = now
         if elapsed > 1e-6:
             self.rate += 0.3 * (got / elapsed - self.rate)
+
+    cdef double nap(self, double longest) noexcept nogil:
+        """How long to let datagrams queue: a few hundred of them, but no longer than anyone would notice.
+
+        Where they come singly there is nothing to gather: each is waited for.
+        """
         if self.rate <= SPARSE:
             return 0.0
         if self.rate <= FEW / GATHER:
-            return min(LONGEST_NAP, FEW / self.rate)
+            return min(longest, FEW / self.rate)
         return min(GATHER, max(0.0005, ENOUGH / self.rate))
 
     def add(self, const uint8_t[::1] lines):

@@ -18,7 +18,7 @@ from graphing.statsd.datagram_log import LAYOUT
 from graphing.statsd.naming import Affixes
 from graphing.statsd.partial import KINDS, values_record
 from graphing.statsd.protocol import BadLine, Kind, Metric, decode, parse_line
-from graphing.statsd.receive import sender_text
+from graphing.statsd.receive import GatheringTime, sender_text
 from graphing.statsd.render import Flush, Form, Slice, value_slices
 from graphing.statsd.timers import bins_for, histogram, leaves
 
@@ -232,6 +232,7 @@ class CompiledReceiver:
 
     def __init__(self, table: Any, memory: Any) -> None:
         self._table = table
+        self._nap = GatheringTime()
         table.attach(memory, LAYOUT)
 
     @property
@@ -245,7 +246,7 @@ class CompiledReceiver:
 
     def receive(self, fds: list[int], seconds: float) -> bool:
         """Receive for `seconds` or until a signal; return True if the log must be cut first."""
-        return bool(self._table.receive(fds, seconds))
+        return bool(self._table.receive(fds, seconds, self._nap.longest(fds)))
 
     def add(self, lines: bytes) -> bool:
         """Log and feed lines that came another way; return False, with nothing done, if the log must be cut first."""

@@ -108,6 +108,7 @@ class BatchReceiver:
         self._truncated = 0
         self._rate = 0.0
         self._longest = _GATHER
+        self._gathering = GatheringTime()
         self._last_drain = 0.0
         self.used = 0
 
@@ -127,7 +128,7 @@ class BatchReceiver:
     def receive(self, fds: list[int], seconds: float) -> bool:
         """Receive for `seconds` or until a signal; return True if the log must be cut first."""
         end = time.monotonic() + seconds
-        self._longest = _longest_nap(fds)
+        self._longest = self._gathering.longest(fds)
         while True:
             got = 0
             for fd in fds:
@@ -223,9 +224,19 @@ class BatchReceiver:
         return sender_text(self._names.raw[slot * _NAME_SIZE : (slot + 1) * _NAME_SIZE])
 
 
-def _longest_nap(fds: list[int]) -> float:
-    """Return for how many seconds datagrams may gather, by the smallest receive buffer."""
-    return min([_GATHER, *(_receive_buffer(fd) / _IN_THE_KERNEL / _BURST for fd in fds)])
+class GatheringTime:
+    """For how long datagrams may gather."""
+
+    def __init__(self) -> None:
+        self._fds: list[int] = []
+        self._longest = _GATHER
+
+    def longest(self, fds: list[int]) -> float:
+        """Return seconds, by the smallest receive buffer of the sockets."""
+        if fds != self._fds:
+            self._fds = list(fds)
+            self._longest = min([_GATHER, *(_receive_buffer(fd) / _IN_THE_KERNEL / _BURST for fd in fds)])
+        return self._longest
 
 
 def _receive_buffer(fd: int) -> int:
