@@ -27,6 +27,9 @@ venv := .venv/.complete
 python := .venv/bin/python
 twin := .cache/twin/.complete
 test_host := photoworld-graphing
+failed := .cache/molecule/failed
+# Which tests failed is said last, after all that Molecule says.
+scenario = COLUMNS=140 molecule test --scenario-name $(1) || { status=$$?; echo '== What failed'; cat $(failed); exit $$status; }
 lock := uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-config --custom-compile-command 'make lock'
 
 help:
@@ -76,8 +79,9 @@ bench-statsd: $(venv) twin
 
 # One after the other: the faults mean nothing where others keep the processors busy.
 molecule: $(venv) docker
-	COLUMNS=140 molecule test
-	COLUMNS=140 molecule test --scenario-name faults
+	@mkdir -p $(dir $(failed)); : >$(failed)
+	$(call scenario,default)
+	$(call scenario,faults)
 
 test-all: test
 	bin/scenarios day-two alternative ssh ec2

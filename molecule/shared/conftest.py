@@ -13,6 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from site_under_test import Site
 
+FAILED = Path(__file__).resolve().parents[2] / ".cache/molecule/failed"
+"""What failed, a line for each test: Molecule's own last words follow the tests' and fill a screen."""
+
 LOGIN = os.environ.get("SITE_LOGIN", "")
 
 
@@ -54,3 +57,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call" and report.failed and "host" in getattr(item, "funcargs", {}):
         journal = item.funcargs["host"].run("journalctl --no-pager -n 60 -p info -o short-precise")
         report.sections.append(("journal of the host", journal.stdout))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what failed where `make test` shows it in the end."""
+    if not report.failed:
+        return
+    why = getattr(getattr(report.longrepr, "reprcrash", None), "message", str(report.longrepr)).partition("\n")[0]
+    FAILED.parent.mkdir(parents=True, exist_ok=True)
+    with FAILED.open("a") as failed:
+        scenario = os.environ.get("MOLECULE_SCENARIO_NAME", "faults")
+        failed.write(f"{scenario} {report.nodeid} ({report.when}): {why[:300]}\n")

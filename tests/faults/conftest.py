@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule/shared"))
 import faults
 import site_under_test
 from report import Alarmed, Result, write_alarms, write_docs
-from shared_conftest import inventory, pytest_runtest_makereport, site
+from shared_conftest import inventory, pytest_runtest_logreport, pytest_runtest_makereport, site
 from site_under_test import Site
 from trial import Trial
 from verdict import RECOVERY
 
-__all__ = ["inventory", "pytest_runtest_makereport", "site"]
+__all__ = ["inventory", "pytest_runtest_logreport", "pytest_runtest_makereport", "site"]
 
 RESULTS: list[Result] = []
 ALARMED: list[Alarmed] = []
