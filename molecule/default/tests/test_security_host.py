@@ -19,16 +19,18 @@ PACKAGED = 4.0
 BASE_SERVICES = r"(dbus|emergency|rescue|ssh|sshd@.*|systemd-(?!timesyncd).*|getty@.*|user@.*|console-getty)\.service"
 BASE_PROCESSES = {"systemd", "systemd-journal", "systemd-logind", "systemd-udevd", "sshd", "sshd-session", "(sd-pam)"}
 
-# From where, and what is asked of every port of a host; one that neither accepts nor refuses is silent.
+# From where, and what is asked of every port of a host; one that neither accepts nor refuses is silent. Who refuses is
+# asked again from another port: the connection tracking of a host that has lately scanned this one from port X, and got
+# no answer from port Y, takes a probe from Y to X for that answer, and lets it in.
 SCAN = """
 import json, resource, select, socket, struct, sys, time
 address, seconds, wave = json.load(sys.stdin)
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-found = {"open": [], "refused": []}
-for first in range(1, 65536, wave):
+def scan(ports):
+    found = {"open": [], "refused": []}
     waiting, poll = {}, select.epoll()
-    for port in range(first, min(first + wave, 65536)):
+    for port in ports:
         probe = socket.socket()
         probe.setblocking(False)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -44,7 +46,10 @@ for first in range(1, 65536, wave):
             probe.close()
     for probe, _ in waiting.values():
         probe.close()
-print(json.dumps(found))
+    return found
+waves = [scan(range(first, min(first + wave, 65536))) for first in range(1, 65536, wave)]
+refused = [port for found in waves for port in found["refused"]]
+print(json.dumps({"open": [port for found in waves for port in found["open"]], "refused": scan(refused)["refused"]}))
 """
 
 SEND_UDP = """
