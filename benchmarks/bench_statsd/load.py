@@ -13,8 +13,8 @@ FILLED = 1400
 
 # Datagrams a second that the generator sends with ease; above it the kernel gets many at a time.
 _MOST_SINGLY = 150_000
+# A new bucket costs a server more than one it knows.
 _TOUCHES_PER_SECOND = 30_000
-_LONGEST_TOUCH = 5
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Load:
 
 def touch(port: int, buckets: int) -> Sent:
     """Send one value to each of so many buckets."""
-    rate = max(_TOUCHES_PER_SECOND, buckets / _LONGEST_TOUCH)
-    return _generate(port, ["-w", f"-r{rate:.0f}", f"-k{buckets}", f"-m{FILLED}"], buckets / rate)
+    options = ["-w", f"-r{_TOUCHES_PER_SECOND}", f"-k{buckets}", f"-m{FILLED}"]
+    return _generate(port, options, buckets / _TOUCHES_PER_SECOND)
 
 
 def _generate(port: int, options: list[str], seconds: float) -> Sent:

@@ -198,13 +198,13 @@ def _curve(results: Results, scale: Scale, names: list[str]) -> str:
         ]
         if not any(trial for trial, _ in trials):
             continue
-        idle = [results.idle[name, buckets] for _, buckets in trials]
+        idle = [results.idle.get((name, buckets)) for _, buckets in trials]
         rows += [
             [name, *(_curve_cell(trial, 0.0) for trial, _ in trials)],
-            [f"{name}, idling", *(_figure(seconds / scale.interval * 1e3) for seconds in idle)],
+            [f"{name}, idling", *(_figure(spent and spent / scale.interval * 1e3) for spent in idle)],
             [
                 f"{name}, beyond it",
-                *(_curve_cell(trial, spent) for (trial, _), spent in zip(trials, idle, strict=True)),
+                *(_curve_cell(trial, spent or 0.0) for (trial, _), spent in zip(trials, idle, strict=True)),
             ],
         ]
     header = ["server", *(f"{rate:,.0f}/s" for rate in rates), *(f"{buckets:,} buckets" for buckets in sizes)]
@@ -214,7 +214,7 @@ def _curve(results: Results, scale: Scale, names: list[str]) -> str:
         rows,
         "1,400-byte datagrams. By rate: 1,000 buckets; by buckets: 100,000 metrics a second. Idling: milliseconds of "
         "CPU a second with as many known buckets, nothing coming, and the flush of them all. Beyond it: the first "
-        "line without what idling would have cost, which is what a metric adds.",
+        "line without what idling would have cost, which is what a metric adds. -: more buckets than it could be told of.",
     )
 
 

@@ -22,6 +22,8 @@ _QUIET = 0.4
 # Time for a flush to arrive, beyond the interval.
 _SLACK = 2.0
 _LONGEST_FLUSH = 60.0
+# What was lost on the way to a server would be new to it in the measurement.
+_TOUCHES = 3
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,14 @@ class Running:
         self._sink = sink
         self._expected = 0.0
 
-    def touch(self, buckets: int) -> None:
-        """Make it know so many buckets, and wait until it has flushed them."""
-        self._after(touch(self.port, buckets))
+    def touch(self, buckets: int) -> bool:
+        """Make it know so many buckets, and wait until it has flushed them; tell whether it got them all."""
+        for _ in range(_TOUCHES):
+            drops = look_at(self.port).drops
+            self._after(touch(self.port, buckets))
+            if look_at(self.port).drops == drops:
+                return True
+        return False
 
     def trial(self, load: Load) -> Trial:
         """Send a load and wait until the flush of all of it is over.
