@@ -214,7 +214,7 @@ def _curve(results: Results, scale: Scale, names: list[str]) -> str:
         rows,
         "1,400-byte datagrams. By rate: 1,000 buckets; by buckets: 100,000 metrics a second. Idling: milliseconds of "
         "CPU a second with as many known buckets, nothing coming, and the flush of them all. Beyond it: the first "
-        "line without what idling would have cost, which is what a metric adds. -: more buckets than it could be told of.",
+        "line without what idling would have cost, which is what a metric adds. -: too many to tell it of.",
     )
 
 
