@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench_statsd.kernel import look_at
-from bench_statsd.load import Load, Sent, Sink, touch
+from bench_statsd.load import Load, Received, Sent, Sink, touch
 from bench_statsd.peers import Place, Server
 from bench_statsd.processes import cpu_seconds, end, resident_mib
 from bench_statsd.tools import RUN, TroubleError, tmpfs_folder
@@ -36,11 +36,18 @@ class Trial:
     cpu_seconds: float
     metrics: int
     caught_up: bool
+    lines: int = 0
+    """Sent to Graphite meanwhile."""
 
     @property
     def cost(self) -> float:
         """Return CPU seconds per million metrics that were received; infinite if none was."""
         return self.cost_beyond(0.0)
+
+    @property
+    def lines_a_metric(self) -> float:
+        """Return how many lines were sent to Graphite for each metric, zeros of silent buckets among them."""
+        return self.lines / self.metrics
 
     def cost_beyond(self, idle: float) -> float:
         """Return the same without the CPU seconds that the server would have taken with nothing to do."""
@@ -75,17 +82,20 @@ class Running:
         shorter than the interval.
         """
         drops, cpu, start = look_at(self.port).drops, self._cpu_seconds(), time.monotonic()
-        sum_before = self._received_sum()
+        before = self._received()
         sent = load.send_to(self.port)
         caught_up = self.catches_up()
         if self._sink is None:
             # Nothing tells when it has flushed: count the time that it takes the others.
             time.sleep(max(0.0, start + max(self._interval, load.seconds) + _QUIET - time.monotonic()))
-            loss = (look_at(self.port).drops - drops) / sent.datagrams
+            loss, lines = (look_at(self.port).drops - drops) / sent.datagrams, 0
         else:
             self._after(sent)
-            loss = max(0.0, 1 - (self._received_sum() - sum_before) / sent.counted) if sent.counted else 0.0
-        return Trial(load.rate, sent.metrics / sent.seconds, loss, self._cpu_seconds() - cpu, sent.metrics, caught_up)
+            received = self._received()
+            loss = max(0.0, 1 - (received.sum - before.sum) / sent.counted) if sent.counted else 0.0
+            lines = received.lines - before.lines
+        reached, spent = sent.metrics / sent.seconds, self._cpu_seconds() - cpu
+        return Trial(load.rate, reached, loss, spent, sent.metrics, caught_up, lines)
 
     def idle(self) -> float:
         """Return the CPU seconds of an interval in which nothing comes, with its flush. Call it after a flush."""
@@ -102,8 +112,8 @@ class Running:
             raise TroubleError(f"it has ended with {self._process.returncode}")
         return cpu_seconds(self._process.pid)
 
-    def _received_sum(self) -> float:
-        return self._sink.ask().sum if self._sink else 0.0
+    def _received(self) -> Received:
+        return self._sink.ask() if self._sink else Received(0, 0.0, -1.0)
 
     def catches_up(self) -> bool:
         """Whether it empties its receive queue within half a second after the load's end."""
@@ -131,7 +141,7 @@ class Running:
             if self._process.poll() is not None:
                 raise TroubleError(f"it has ended with {self._process.returncode}")
             time.sleep(0.05)
-        self._expected = self._received_sum()
+        self._expected = self._received().sum
 
 
 @contextmanager
