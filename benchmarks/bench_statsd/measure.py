@@ -130,6 +130,8 @@ class Results:
     bare: dict[tuple[str, int], list[Trial]] = field(default_factory=lambda: defaultdict(list))
     highest: dict[tuple[str, int], Highest] = field(default_factory=dict)
     resident: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+    made: dict[tuple[str, int], float] = field(default_factory=dict)
+    """CPU seconds per million buckets that became known, with their first flush."""
     stall: dict[str, list[Stall]] = field(default_factory=lambda: defaultdict(list))
     curve_rates: dict[tuple[str, float], Trial] = field(default_factory=dict)
     curve_buckets: dict[tuple[str, int], Trial] = field(default_factory=dict)
@@ -190,10 +192,12 @@ def measure_highest(results: Results, scale: Scale, server: Server, size: int) -
 
 
 def measure_resident(results: Results, scale: Scale, server: Server) -> None:
-    """Measure the memory after a flush, with few buckets and with many."""
+    """Measure the memory after a flush, with few buckets and with many, and what making them known has cost."""
     with running(server, scale.interval, max(scale.resident)) as run:
         for buckets in scale.resident:
+            spent = run.cpu_seconds()
             run.touch(buckets)
+            results.made[server.name, buckets] = (run.cpu_seconds() - spent) / buckets * 1e6
             results.resident[server.name, buckets].append(run.resident_mib())
 
 

@@ -153,9 +153,17 @@ def _resident(results: Results, scale: Scale, names: list[str]) -> str:
     rows = []
     for name in names:
         sizes = [results.resident.get((name, buckets), []) for buckets in scale.resident]
-        rows.append([name, *(_figure(median(found) if found else None) for found in sizes)])
+        made = [results.made.get((name, buckets)) for buckets in scale.resident]
+        rows.append([name, *(_figure(median(found) if found else None) for found in sizes), *map(_figure, made)])
     header = ["server", *(f"{buckets:,} buckets" for buckets in scale.resident)]
-    return _table("Resident memory, MiB, after a flush", header, rows)
+    header += [f"CPU: {buckets:,} new" for buckets in scale.resident]
+    return _table(
+        "Resident memory, MiB, after a flush, and CPU seconds per million new buckets",
+        header,
+        rows,
+        "New: one value for each of so many buckets and the flush of them, of which only those counted in the column "
+        "before were known.",
+    )
 
 
 def _stall(results: Results, names: list[str]) -> str:

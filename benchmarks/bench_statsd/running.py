@@ -81,7 +81,7 @@ class Running:
         It begins when the flush before is over, so that exactly one flush falls into it if the load is
         shorter than the interval.
         """
-        drops, cpu, start = look_at(self.port).drops, self._cpu_seconds(), time.monotonic()
+        drops, cpu, start = look_at(self.port).drops, self.cpu_seconds(), time.monotonic()
         before = self._received()
         sent = load.send_to(self.port)
         caught_up = self.catches_up()
@@ -94,20 +94,21 @@ class Running:
             received = self._received()
             loss = max(0.0, 1 - (received.sum - before.sum) / sent.counted) if sent.counted else 0.0
             lines = received.lines - before.lines
-        reached, spent = sent.metrics / sent.seconds, self._cpu_seconds() - cpu
+        reached, spent = sent.metrics / sent.seconds, self.cpu_seconds() - cpu
         return Trial(load.rate, reached, loss, spent, sent.metrics, caught_up, lines)
 
     def idle(self) -> float:
         """Return the CPU seconds of an interval in which nothing comes, with its flush. Call it after a flush."""
-        before = self._cpu_seconds()
+        before = self.cpu_seconds()
         time.sleep(self._interval)
-        return self._cpu_seconds() - before
+        return self.cpu_seconds() - before
 
     def resident_mib(self) -> float:
         """Return its memory."""
         return resident_mib(self._process.pid)
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has taken so far; raise TroubleError if it has ended."""
         if self._process.poll() is not None:
             raise TroubleError(f"it has ended with {self._process.returncode}")
         return cpu_seconds(self._process.pid)

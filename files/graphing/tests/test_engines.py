@@ -2,6 +2,7 @@
 
 import math
 import random
+from importlib import import_module
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,8 @@ RULES = [
     Statsd(delete_idle=("counters", "gauges"), tags="graphite").rules(),
     Statsd(gauge_flushes=1, max_buckets=4, max_values=3).rules(),
     Statsd(namespace="legacy", gauge_flushes=2).rules(),
+    Statsd(prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")).rules(),
+    Statsd(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
 ]
 
 
@@ -85,7 +88,8 @@ def assert_same(steps, rules, form):
     assert left[0] == left[1]
 
 
-NAMES = st.sampled_from(["a", "b", "a.count", "a.upper", "t", "t.x", "c c", "x;k=v", "x,k=v"])
+FREE = ["a", "b", "a.count", "a.upper", "a.mean_90", "a.b", "a.b.c", "t", "t.x", "t.unique", "t.histogram.bin_10"]
+NAMES = st.sampled_from([*FREE, "c c", "x;k=v", "x,k=v", "a..b", ".a", "a.", "statsd.x"])
 NUMBERS = st.one_of(
     st.sampled_from(["1", "0", "-0", "+5", "-3", "1.5", ".5", "5.", "1e3", "1_0", "nan", "inf", "", " 1", "1e308"]),
     st.integers(-(10**20), 10**20).map(str),
@@ -95,7 +99,7 @@ NUMBERS = st.one_of(
 KINDS = st.sampled_from(["c", "ms", "g", "s", "h", "d", "m", "kv", "zz", "c|@0.1", "ms|@0.5", "g|@0.5", "c|@0", "c|@2"])
 TAGS = st.sampled_from(["", "", "", "|#k:v", "|#k:v|@0.5", "\r", "|", ":2|c"])
 LINES = st.tuples(NAMES, NUMBERS, KINDS, TAGS).map(lambda parts: "{}:{}|{}{}".format(*parts).encode())
-USUAL = st.tuples(st.sampled_from(["a", "b", "t"]), st.integers(0, 50), st.sampled_from(["c", "ms", "g", "s"])).map(
+USUAL = st.tuples(st.sampled_from(FREE[:5]), st.integers(0, 50), st.sampled_from(["c", "ms", "g", "s"])).map(
     lambda parts: "{}:{}|{}".format(*parts).encode()
 )
 BLOBS = st.lists(st.one_of(USUAL, USUAL, LINES), max_size=12).map(b"\n".join)
@@ -236,6 +240,40 @@ def test_a_refused_bucket_may_be_gone_when_it_is_named():
     engine.feed(b"t:1|ms\nt:2|ms")
     flush(engine, FORMS[0])
     assert engine.take_fed().refused == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "is_asked"),
+    [
+        (b"new:1|c", False),
+        (b"new.count:1|ms", False),
+        (b"new.count:1|g", False),
+        (b"new:x|s", False),
+        (b"counter:1|g", True),
+        (b"counter.count:1|g", True),
+        (b"counter.unique:1|g", False),
+        (b"gauge:x|s", True),
+        (b"leaf:1|c", True),
+        (b"leaf:1|ms", False),
+        (b"own.x:1|c", True),
+        (b"odd name:1|c", True),
+    ],
+)
+def test_new_buckets_are_asked_for_only_if_something_may_be_against_them(line, is_asked):
+    asked = []
+    table = import_module("graphing_twin").Table(asked.append, 1)
+    table.admit(True, b"own", {0: [b".count"], 1: [b".upper"], 3: [b".unique"]}, False)
+    table.feed(b"counter:1|c\ngauge:1|g\nleaf.count:1|g")
+    assert (len(table), asked) == (3, [])
+    table.feed(line)
+    assert asked == [line] * is_asked
+    assert len(table) == 3 + (not is_asked)
+
+
+def test_a_rule_that_is_not_known_here_is_asked_about_every_new_bucket():
+    engine = make_engine("compiled", Rules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None))
+    engine.feed(b"a:1|c\nb:1|c\na:1|c")
+    assert counts(engine.take_fed()) == (2, 0, 1, 0)
 
 
 def test_a_cut_is_wanted_before_it_gets_long():

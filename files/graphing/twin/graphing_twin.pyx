@@ -2,8 +2,8 @@
 """The compiled twin of the hot loop: receive in batches, parse, aggregate, render.
 
 `graphing.statsd.compiled` wraps it; `graphing.statsd.aggregate` is the reference that it equals. Only the usual
-forms of a line are handled here; every other line, and every new bucket, goes to the reference's code through the
-callback `slow`, in its turn, so that the order of lines is kept.
+forms of a line are handled here; every other line, and every new bucket that a rule may be against, goes to the
+reference's code through the callback `slow`, in its turn, so that the order of lines is kept.
 
 A bucket is an entry in an arena, found through a hash table of our own. Lines are handled in groups: all names of a
 group are hashed first and their memory is asked for, then they are looked up; with many buckets, waiting for memory
@@ -117,6 +117,10 @@ cdef enum:
     GROUP = 32
     ARENA_BLOCK = 1048576
     LARGEST_NAME = 60000
+    # line.MAX_NAME, which is_legal knows.
+    LONGEST_LEGAL = 1024
+    MOST_LEAVES = 128
+    LONGEST_LEAF = 64
     NAME_ROOM = 32
     FDS = 16
     KEPT_CAPACITY = 262144
@@ -239,7 +243,7 @@ cdef bint is_legal(const char *name, size_t length) noexcept nogil:
     """Tell whether line.is_legal_name() holds."""
     cdef size_t i, segment = 0
     cdef char c
-    if length == 0 or length > 1024:
+    if length == 0 or length > LONGEST_LEGAL:
         return False
     for i in range(length):
         c = name[i]
@@ -592,6 +596,16 @@ cdef class Table:
     cdef uint64_t max_buckets
     cdef uint64_t max_values
 
+    # Which buckets may be made without asking the reference, see `admit`.
+    cdef public bint must_ask
+    cdef bint may_admit
+    cdef bint kinds_meet
+    cdef bint histograms
+    cdef object admitted
+    cdef Piece reserved
+    cdef Piece leaves[KINDS][MOST_LEAVES]
+    cdef size_t leaf_count[KINDS]
+
     # What became of what was fed since the last call of take_counts().
     cdef public uint64_t metrics
     cdef public uint64_t refused
@@ -692,6 +706,26 @@ cdef class Table:
         self.max_values = max_values
         self.drop_tags = drop_tags
 
+    def admit(self, bint may_admit, bytes reserved, dict leaves, bint histograms):
+        """Say which new buckets need not be asked for: `naming.PlainConflicts`, its leaves with their dots, by code.
+
+        Without `leaves` no bucket is in another's way. What is too long or too many to be looked at here is asked for.
+        """
+        cdef uint8_t kind
+        cdef size_t i
+        self.may_admit = may_admit and all(
+            len(own) <= MOST_LEAVES and all(len(leaf) <= LONGEST_LEAF for leaf in own) for own in leaves.values()
+        )
+        self.kinds_meet = bool(leaves)
+        self.histograms = histograms
+        self.admitted = reserved, leaves
+        self.reserved = piece(reserved)
+        for kind in range(KINDS):
+            own = leaves.get(kind, ()) if self.may_admit else ()
+            self.leaf_count[kind] = len(own)
+            for i, leaf in enumerate(own):
+                self.leaves[kind][i] = piece(leaf)
+
     # Finding and making entries
 
     cdef inline uint64_t hash_of(self, const char *name, size_t length, uint8_t kind) noexcept nogil:
@@ -718,30 +752,31 @@ cdef class Table:
         self.slots[i].hash = entry.hash
         self.slots[i].entry = entry
 
-    cdef int rehash(self, uint64_t size) except -1:
+    cdef bint rehash(self, uint64_t size) noexcept nogil:
         cdef Slot *slots = <Slot *>calloc(size, sizeof(Slot))
         cdef size_t i
         if slots == NULL:
-            raise MemoryError
+            return False
         free(self.slots)
         self.slots = slots
         self.mask = size - 1
         for i in range(self.entry_count):
             self.insert_slot(self.entries[i])
-        return 0
+        return True
 
-    cdef char *allocate(self, size_t size) except NULL:
+    cdef char *allocate(self, size_t size) noexcept nogil:
+        """Return room in the arena, or NULL."""
         cdef char **blocks
         cdef char *block
         size = (size + 7) & ~<size_t>7
         if self.block_used + size > ARENA_BLOCK:
             blocks = <char **>realloc(self.blocks, (self.block_count + 1) * sizeof(char *))
             if blocks == NULL:
-                raise MemoryError
+                return NULL
             self.blocks = blocks
             block = <char *>malloc(ARENA_BLOCK)
             if block == NULL:
-                raise MemoryError
+                return NULL
             self.blocks[self.block_count] = block
             self.block_count += 1
             self.block_used = 0
@@ -752,7 +787,15 @@ cdef class Table:
         """Return the live entry, made if there was none."""
         cdef size_t length = PyBytes_GET_SIZE(name)
         cdef const char *p = PyBytes_AS_STRING(name)
-        cdef uint64_t hash = self.hash_of(p, length, kind)
+        if length > LARGEST_NAME:
+            raise ValueError("name too long")
+        cdef Entry *entry = self.made(p, length, kind, self.hash_of(p, length, kind))
+        if entry == NULL:
+            raise MemoryError
+        return entry
+
+    cdef Entry *made(self, const char *p, size_t length, uint8_t kind, uint64_t hash) noexcept nogil:
+        """Return the live entry, made if there was none; NULL if there is no memory for it."""
         cdef Entry *entry = self.find(p, length, kind, hash)
         cdef Entry **entries
         if entry != NULL:
@@ -763,15 +806,17 @@ cdef class Table:
                 self.live_count += 1
                 self.newest_name = self.interval
             return entry
-        if length > LARGEST_NAME:
-            raise ValueError("name too long")
+        if (self.entry_count + 1) * 2 > self.mask and not self.rehash((self.mask + 1) * 2):
+            return NULL
         if self.entry_count == self.entry_capacity:
             entries = <Entry **>realloc(self.entries, self.entry_capacity * 2 * sizeof(Entry *))
             if entries == NULL:
-                raise MemoryError
+                return NULL
             self.entries = entries
             self.entry_capacity *= 2
         entry = <Entry *>self.allocate(head_size(kind) + length)
+        if entry == NULL:
+            return NULL
         memset(entry, 0, head_size(kind))
         entry.hash = hash
         entry.name_length = <uint16_t>length
@@ -782,11 +827,54 @@ cdef class Table:
         self.entry_count += 1
         self.live_count += 1
         self.newest_name = self.interval
-        if self.entry_count * 2 > self.mask:
-            self.rehash((self.mask + 1) * 2)
-        else:
-            self.insert_slot(entry)
+        self.insert_slot(entry)
         return entry
+
+    cdef inline bint knows(self, const char *name, size_t length, uint8_t kind) noexcept nogil:
+        return self.is_there(self.find(name, length, kind, self.hash_of(name, length, kind)))
+
+    cdef bint is_free(self, const char *name, size_t length, uint8_t kind) noexcept nogil:
+        """Tell that nothing is against a new bucket. If that is not certain, False: the reference is to be asked."""
+        cdef char longer[LONGEST_LEGAL + LONGEST_LEAF]
+        cdef Piece leaf
+        cdef uint8_t other
+        cdef size_t i
+        if self.must_ask or not self.may_admit or self.live_count >= self.max_buckets or not is_legal(name, length):
+            return False
+        if not self.kinds_meet:
+            return True
+        leaf = self.reserved
+        if leaf.n and length >= leaf.n and memcmp(name, leaf.p, leaf.n) == 0:
+            return False
+        for other in range(KINDS):
+            if other != kind and self.knows(name, length, other):
+                return False
+        if kind == GAUGE:
+            return not self.may_be_leaf(name, length)
+        if kind == TIMER and self.histograms:
+            return False
+        memcpy(longer, name, length)
+        for i in range(self.leaf_count[kind]):
+            leaf = self.leaves[kind][i]
+            memcpy(longer + length, leaf.p, leaf.n)
+            if self.knows(longer, length + leaf.n, GAUGE):
+                return False
+        return True
+
+    cdef bint may_be_leaf(self, const char *name, size_t length) noexcept nogil:
+        """Tell whether a bucket of another kind may have this name as one of its leaves."""
+        cdef Piece leaf
+        cdef uint8_t kind
+        cdef size_t i
+        if self.histograms:
+            return True
+        for kind in range(KINDS):
+            for i in range(self.leaf_count[kind]):
+                leaf = self.leaves[kind][i]
+                if length > leaf.n and memcmp(name + length - leaf.n, leaf.p, leaf.n) == 0:
+                    if self.knows(name, length - leaf.n, kind):
+                        return True
+        return False
 
     cdef void release(self, Entry *entry) noexcept:
         """Free what an entry holds besides itself."""
@@ -826,18 +914,17 @@ cdef class Table:
         self.blocks = NULL
         self.block_count = 0
         self.block_used = ARENA_BLOCK
-        try:
-            for i in range(self.entry_count):
-                entry = self.entries[i]
-                if entry.live:
-                    entries[kept] = <Entry *>self.allocate(head_size(entry.kind) + entry.name_length)
-                    memcpy(entries[kept], entry, head_size(entry.kind) + entry.name_length)
-                    kept += 1
-        except MemoryError:
-            self.free_blocks(self.blocks, self.block_count)
-            free(entries)
-            self.blocks, self.block_count, self.block_used = old_blocks, old_count, old_used
-            raise
+        for i in range(self.entry_count):
+            entry = self.entries[i]
+            if entry.live:
+                entries[kept] = <Entry *>self.allocate(head_size(entry.kind) + entry.name_length)
+                if entries[kept] == NULL:
+                    self.free_blocks(self.blocks, self.block_count)
+                    free(entries)
+                    self.blocks, self.block_count, self.block_used = old_blocks, old_count, old_used
+                    raise MemoryError
+                memcpy(entries[kept], entry, head_size(entry.kind) + entry.name_length)
+                kept += 1
         free(self.entries)
         self.entries = entries
         self.entry_count = kept
@@ -1027,6 +1114,12 @@ cdef class Table:
             return
         token.hash = self.hash_of(line, token.name_length, token.kind)
 
+    cdef Entry *admitted_entry(self, Token *token) noexcept nogil:
+        """Return a bucket for a name that is new or had been forgotten; NULL if the reference must look at it."""
+        if not self.is_free(token.line, token.name_length, token.kind):
+            return NULL
+        return self.made(token.line, token.name_length, token.kind, token.hash)
+
     cdef inline bint apply(self, Token *token) noexcept nogil:
         """Add a usual line to its bucket; False if the reference must look at it."""
         cdef Entry *entry
@@ -1044,7 +1137,9 @@ cdef class Table:
             if entry == NULL and self.live_count >= self.max_buckets and is_legal(token.line, token.name_length):
                 self.refuse(NULL)
                 return True
-            return False
+            entry = self.admitted_entry(token)
+            if entry == NULL:
+                return False
         self.touch(entry)
         if token.kind == COUNTER:
             entry.now += value / rate
@@ -1065,7 +1160,9 @@ cdef class Table:
         """Add a usual line of a set; False if the reference must look at it."""
         cdef Entry *entry = self.find(token.line, token.name_length, SET, token.hash)
         if not self.may_be_touched(entry):
-            return False
+            entry = self.admitted_entry(token)
+            if entry == NULL:
+                return False
         self.touch(entry)
         members = self.members(entry)
         member = PyBytes_FromStringAndSize(token.value, token.value_end - token.value)

@@ -77,7 +77,8 @@ class Buckets(Protocol):
         """All `kv` buckets."""
 
 
-def _never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
+def never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
+    """Have nothing against any bucket."""
     return None
 
 
@@ -87,7 +88,7 @@ class Rules:
 
     forget: frozenset[Kind] = frozenset()
     """Kinds whose buckets are forgotten at every flush, so that idle ones send nothing."""
-    conflict: Callable[[Buckets, str, Kind], str | None] = _never
+    conflict: Callable[[Buckets, str, Kind], str | None] = never
     """Asked about each new bucket: why it can't be made, or None."""
     gauge_flushes: int = 0
     """After how many flushes without a new value a gauge is forgotten; 0: never."""

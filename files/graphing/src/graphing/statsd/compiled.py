@@ -13,9 +13,10 @@ from graphing.statsd.aggregate import (
     Interval,
     Reason,
     Rules,
+    never,
 )
 from graphing.statsd.datagram_log import LAYOUT
-from graphing.statsd.naming import Affixes
+from graphing.statsd.naming import Affixes, PlainConflicts
 from graphing.statsd.partial import KINDS, values_record
 from graphing.statsd.protocol import BadLine, Kind, Metric, decode, parse_line
 from graphing.statsd.receive import GatheringTime, sender_text
@@ -58,6 +59,7 @@ class CompiledEngine:
         """Go by other rules from now on; what is there stays."""
         self._rules = rules
         self._configure(rules.max_values)
+        self._table.admit(*_admission(rules))
 
     def _configure(self, max_values: int) -> None:
         rules = self._rules
@@ -114,8 +116,13 @@ class CompiledEngine:
         if len(values) >= self._rules.max_values:
             return False
         values.append((metric.value, metric.stamp))
-        self._values_changed = True
+        self._note_values()
         return True
+
+    def _note_values(self) -> None:
+        self._values_changed = True
+        # The table does not know these, so it can't tell what is in their way.
+        self._table.must_ask = bool(self._values)
 
     def _is_admitted(self, bucket: str, kind: Kind) -> bool:
         if self._known.has(bucket, kind):
@@ -157,8 +164,9 @@ class CompiledEngine:
     def delete(self, kind: Kind, bucket: str) -> bool:
         """Forget a bucket; return whether there was one."""
         if kind is Kind.VALUE:
-            self._values_changed = True
-            return self._values.pop(bucket, None) is not None
+            found = self._values.pop(bucket, None) is not None
+            self._note_values()
+            return found
         return bool(self._table.delete(bucket.encode("latin-1"), _CODES[kind]))
 
     def restore(self, saved: Interval) -> None:
@@ -183,7 +191,7 @@ class CompiledEngine:
             self._table.add_members(name, [member.encode("latin-1") for member in saved.sets[bucket]])
         else:
             self._values.setdefault(bucket, []).extend(saved.values[bucket])
-            self._values_changed = True
+            self._note_values()
 
     def cut(self) -> bytes:
         """Return what changed since the last cut as records of `partial`."""
@@ -207,6 +215,7 @@ class CompiledEngine:
         """End the interval in progress, after a `cut`; return what writes its lines."""
         values = dict(self._values)
         self._values.clear()
+        self._table.must_ask = False
         names = self._twin.Names(
             [_affixes(a) for a in _in_order(form)],
             [f".{leaf}".encode() for leaf in ("count", form.naming.timer_rate_leaf, *_SUMMARY)],
@@ -260,6 +269,15 @@ class CompiledReceiver:
 
 
 _SUMMARY = leaves([])
+
+
+def _admission(rules: Rules) -> tuple[bool, bytes, dict[int, list[bytes]], bool]:
+    """Return what `Table.admit` takes."""
+    conflict = rules.conflict
+    if not isinstance(conflict, PlainConflicts):
+        return conflict is never, b"", {}, False
+    leaves_of = {_CODES[kind]: [f".{leaf}".encode() for leaf in own] for kind, own in conflict.leaves.items()}
+    return True, conflict.reserved.encode(), leaves_of, bool(conflict.histograms)
 
 
 def _in_order(form: Form) -> Iterator[Affixes | None]:

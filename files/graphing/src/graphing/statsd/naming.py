@@ -136,45 +136,55 @@ def _etsy_health(
     return health
 
 
-def conflict_in_plain(
-    prefix: str, health_prefix: str, percentiles: Sequence[float], histograms: Sequence[Histogram] = ()
-) -> Callable[[Buckets, str, Kind], str | None]:
-    """Return the rule for new buckets in `plain`: one kind per bucket, one bucket per name.
+@dataclass(frozen=True, slots=True)
+class PlainConflicts:
+    """The rule for new buckets in `plain`: one kind per bucket, one bucket per name.
 
     A bucket is meant with its tags: the same path with others is another bucket.
     """
-    given = {
-        Kind.COUNTER: COUNTER_LEAVES,
-        Kind.TIMER: ("count", "rate", *leaves(percentiles)),
-        Kind.SET: SET_LEAVES,
-    }
-    reserved = _below(prefix, health_prefix)
 
-    def given_by(bucket: str, kind: Kind) -> tuple[str, ...]:
-        own = given.get(kind, ())
-        return own + histogram_leaves(bins_for(bucket, histograms)) if kind is Kind.TIMER else own
+    reserved: str
+    """The bucket that has the name of the aggregator's own metrics; empty if none can have it."""
+    leaves: dict[Kind, tuple[str, ...]]
+    """What a bucket of a kind is called besides its own name, without the leaves of histograms."""
+    histograms: Sequence[Histogram] = ()
 
-    def conflict(buckets: Buckets, bucket: str, kind: Kind) -> str | None:
+    def __call__(self, buckets: Buckets, bucket: str, kind: Kind) -> str | None:
+        """Return why there can be no such bucket among those that there are, or None."""
         known = buckets.kind_of(bucket)
         if known:
             return f"it is one of the {known}, not of the {kind}"
         path, tags = _split_tags(bucket)
-        if reserved and f"{path}.".startswith(f"{reserved}."):
+        if self.reserved and f"{path}.".startswith(f"{self.reserved}."):
             return "its name is kept for the aggregator's own metrics"
         # Only a gauge or a value has a name without a leaf, so only they can be called like another's leaf.
         if kind not in _WITHOUT_LEAF:
-            for leaf in given_by(bucket, kind):
+            for leaf in self._leaves_of(bucket, kind):
                 name = f"{path}.{leaf}{tags}"
                 if name in buckets.gauges or name in buckets.values:
                     return f"{name} is one of the {buckets.kind_of(name)}"
             return None
         for parent, leaf in _parents(path):
             parent_kind = buckets.kind_of(parent + tags)
-            if parent_kind and leaf in given_by(parent + tags, parent_kind):
+            if parent_kind and leaf in self._leaves_of(parent + tags, parent_kind):
                 return f"{parent}{tags}, one of the {parent_kind}, has a {leaf} already"
         return None
 
-    return conflict
+    def _leaves_of(self, bucket: str, kind: Kind) -> tuple[str, ...]:
+        own = self.leaves.get(kind, ())
+        return own + histogram_leaves(bins_for(bucket, self.histograms)) if kind is Kind.TIMER else own
+
+
+def conflict_in_plain(
+    prefix: str, health_prefix: str, percentiles: Sequence[float], histograms: Sequence[Histogram] = ()
+) -> PlainConflicts:
+    """Return the rule for new buckets in a `plain` namespace."""
+    leaves_of = {
+        Kind.COUNTER: COUNTER_LEAVES,
+        Kind.TIMER: ("count", "rate", *leaves(percentiles)),
+        Kind.SET: SET_LEAVES,
+    }
+    return PlainConflicts(_below(prefix, health_prefix), leaves_of, histograms)
 
 
 def _parents(path: str) -> Iterator[tuple[str, str]]:
