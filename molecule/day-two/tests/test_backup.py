@@ -44,12 +44,13 @@ for n in range(0, len(names), 200):
 print(json.dumps(found))
 """
 
-# A series of a megabyte that nothing compresses and nobody changes, so that there is something to store only once.
+# A series of a megabyte that nothing compresses and nobody changes, so that there is something to store only once. It is
+# longer than any window that is compared, or where it begins would depend on when each host is asked.
 BALLAST = """
 import random, sys, time, whisper
-path, now, points = sys.argv[1] + "/ballast.wsp", int(time.time()), 100000
-whisper.create(path, [(1, points)])
-whisper.update_many(path, [(now - points + n, random.random()) for n in range(1, points)])
+path, now, step, points = sys.argv[1] + "/ballast.wsp", int(time.time()), 600, 100000
+whisper.create(path, [(step, points)])
+whisper.update_many(path, [(now - (points - n) * step, random.random()) for n in range(1, points)])
 """
 
 HASHES = f"cd {WHISPER} && find . -name '*.wsp' -exec sha256sum {{}} + | sort"
