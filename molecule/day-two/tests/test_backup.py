@@ -44,8 +44,8 @@ for n in range(0, len(names), 200):
 print(json.dumps(found))
 """
 
-# A series of a megabyte that nothing compresses and nobody changes, so that there is something to store only once. It is
-# longer than any window that is compared, or where it begins would depend on when each host is asked.
+# A series of a megabyte that nothing compresses and nobody changes, so that there is something to store only once. It
+# is longer than any window that is compared, or where it begins would depend on when each host is asked.
 BALLAST = """
 import random, sys, time, whisper
 path, now, step, points = sys.argv[1] + "/ballast.wsp", int(time.time()), 600, 100000
