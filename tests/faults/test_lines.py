@@ -105,7 +105,7 @@ def test_r09_poison(trial):
     trial.conclude(straight, also=3 * len(BAD_EVENTS) + 1 + 2 * len(BAD_EVENTS))
     counted = site.until(lambda: site.render(f"stats.{trial.name}.good.count").popitem()[1].get(stamp))
     assert counted == 1 + 3 * len(BAD_EVENTS)
-    bad_lines = site.render("statsd.bad_lines.count")["statsd.bad_lines.count"].get(stamp)
+    bad_lines = site.until(lambda: site.render("statsd.bad_lines.count")["statsd.bad_lines.count"].get(stamp))
     assert bad_lines == 2 * len(BAD_EVENTS)
     everything = refused_until(site, relayed.began, straight.ended, "malformed", "future", "old")
     assert everything >= len(POISON), "straight to carbon, each is refused and counted"
