@@ -223,9 +223,8 @@ def _curve(results: Results, scale: Scale, names: list[str]) -> str:
         rows,
         "1,400-byte datagrams. By rate: 1,000 buckets; by buckets: 100,000 metrics a second. Idling: milliseconds of "
         "CPU a second with as many known buckets, nothing coming, and the flush of them all. Beyond it: the first "
-        "line without what idling would have cost, which is what a metric adds. Lines a metric: what the flush sent "
-        "for each metric that came; with 1,000,000 buckets each is met but once in an interval, so that every metric "
-        "costs the lines of a bucket. -: too many to tell it of.",
+        "line without what idling would have cost, which is what a metric adds. Lines a metric: what was sent to "
+        "Graphite for each metric that came, zeros of silent buckets among it. -: too many to tell it of.",
     )
 
 

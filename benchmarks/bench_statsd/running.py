@@ -36,7 +36,7 @@ class Trial:
     cpu_seconds: float
     metrics: int
     caught_up: bool
-    lines: int = 0
+    lines: int
     """Sent to Graphite meanwhile."""
 
     @property
