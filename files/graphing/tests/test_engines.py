@@ -270,6 +270,17 @@ def test_new_buckets_are_asked_for_only_if_something_may_be_against_them(line, i
     assert len(table) == 3 + (not is_asked)
 
 
+@pytest.mark.parametrize(
+    "lines", [b"t.histogram.bin_10:1|g\nt:1|ms", b"t:1|ms\nt.histogram.bin_10:1|g", b"a.b:1|c\na.b.c:1|ms\na.bc:1|c"]
+)
+def test_bins_and_own_names_are_in_the_way_of_new_buckets(lines):
+    rules = Statsd(prefix="", health_prefix="a.b", histograms=(Histogram("t", (1, 10, math.inf)),)).rules()
+    assert_same([lines, "flush"], rules, FORMS[0])
+    engine = make_engine("compiled", rules)
+    engine.feed(lines)
+    assert engine.take_fed().type_conflicts == lines.count(b"\n")
+
+
 def test_a_rule_that_is_not_known_here_is_asked_about_every_new_bucket():
     engine = make_engine("compiled", Rules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None))
     engine.feed(b"a:1|c\nb:1|c\na:1|c")
