@@ -63,8 +63,9 @@ lint: $(venv)
 	bin/role-docs --check
 	ansible-lint --offline
 
+# Most of their time is waiting. What stands in a file stays in one process, as do the servers that its tests share.
 unit: $(venv) twin
-	$(python) -m pytest -q
+	$(python) -m pytest -q --numprocesses=4 --dist=loadfile
 
 # Without a compiler or Python's headers the tests of the compiled engine are left out here; Molecule has it run on hosts.
 twin: $(twin)
