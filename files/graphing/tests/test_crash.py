@@ -11,6 +11,8 @@ import pytest
 from support import Carbon, Daemon, send, udp_socket, wait_for
 
 from graphing.statsd import datagram_log, partial, succession
+from graphing.statsd.engine import make_engine
+from graphing.statsd.settings import Statsd
 
 ROUNDS = 8
 START_SECONDS = 5
@@ -121,6 +123,28 @@ def test_after_an_outage_the_interval_is_flushed_at_its_own_time_and_no_zero_is_
     # Idle buckets are known after the crash as before it.
     assert max(carbon.series("stats.idle.count")) > end
     daemon.stop()
+
+
+@pytest.mark.parametrize("before", [[], ["word"], ["word", "packets"]], ids=" ".join)
+@pytest.mark.parametrize("earlier", [0, 1, 3])
+def test_a_crash_between_two_stores_counts_each_datagram_once(tmp_path, inbox, engine_name, earlier, before):
+    """A batch is in the slots, then in the count of datagrams, then in the log; the rest is as before."""
+    log = datagram_log.DatagramLog(tmp_path / "datagrams")
+    receiver = make_engine(engine_name, Statsd().rules()).receiver(log.memory)
+    log.begin(10, 10)
+    log.cut(b"")
+    receiver.begin(log.generation)
+    log.publish()
+    words = memoryview(log.memory).cast("Q")
+    for batch in range(earlier + 1):
+        stored = {name: words[datagram_log.LAYOUT[name] // 8] for name in before}
+        send(inbox, *(b"c%d:%d|c" % (batch, number) for number in range(5)))
+        receiver.receive([inbox.fileno()], 0)
+    for name, value in stored.items():
+        words[datagram_log.LAYOUT[name] // 8] = value
+    left = datagram_log.recover(tmp_path / "datagrams")
+    assert left.lines == b"".join(b"c%d:%d|c\n" % (batch, n) for batch in range(earlier + 1) for n in range(5))
+    assert left.packets == 5 * (earlier + 1)
 
 
 def test_a_crash_between_two_flushes_flushes_the_first_again(tmp_path, inbox, engine_name):

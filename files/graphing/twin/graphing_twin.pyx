@@ -1526,8 +1526,12 @@ cdef class Table:
         self.generation = generation
         self.used = 0
         self.log_packets = 0
-        gt_store(self.packet_word, 0)
+        self.count_packets()
         self.publish()
+
+    cdef inline void count_packets(self) noexcept nogil:
+        """Say in one store how many datagrams the log holds and up to which batch they are counted."""
+        gt_store(self.packet_word, self.log_packets << 16 | (self.sequence & 0xFFFF))
 
     cdef inline void publish(self) noexcept nogil:
         """Say in one store how much of the log counts and that the staged datagrams are in it."""
@@ -1573,7 +1577,7 @@ cdef class Table:
         self.sequence += 1
         self.packets += n
         self.log_packets += n
-        gt_store(self.packet_word, self.log_packets)
+        self.count_packets()
         self.publish()
         self.feed_lines(start, p)
         return n

@@ -3,13 +3,18 @@
 One file, mapped into memory. The kernel puts datagrams straight into its staging slots, and their lengths beside
 them; from there they go to the end of the log, as lines; `word` says in a single store how much of the log counts and
 that the staged datagrams are in it. So at whatever instruction the process dies, each datagram that it had taken from
-its socket is found once: in the slots or in the log.
+its socket is found once: in the slots or in the log. How many the log holds is stored just before, with the number of
+the last batch that is counted: it may be ahead of the log by the one in the slots.
 
 Every second the log is cut: what it adds up to goes, as records (see `partial`), to a file of the interval beside
 it, and the log begins anew. A header names the files that count, twice, so that one can be written while
 the other counts.
 
-    offset 0      magic, word, announced (number of the staged batch), which header counts, datagrams in the log
+    offset 0      magic
+    8             word: bytes of log that count, generation, number of the last batch in it (32, 16 and 16 bits)
+    16            number of the staged batch
+    24            which header counts
+    32            datagrams in the log, number of the last batch that is counted (48 and 16 bits)
     512, 2304     the two headers: length u32, JSON
     4096          the kernel's struct mmsghdr, one per slot
     then          the slots
@@ -236,15 +241,17 @@ def recover(path: Path) -> Recovered | None:
     result.unflushed = [(period, _read(path, period)) for period in map(_period, header["unflushed"])]
     result.period = _period(header["period"])
     result.partial = _read(path, result.period)
-    word = _word(data, LAYOUT["word"])
+    word, counted = _word(data, LAYOUT["word"]), _word(data, LAYOUT["packets"])
+    announced = _word(data, LAYOUT["announced"]) & 0xFFFF
     if (word >> 16) & 0xFFFF == header["generation"] & 0xFFFF:
         used = word >> 32
         result.lines = data[_LOG : _LOG + used]
-        result.packets = _word(data, LAYOUT["packets"])
-    if word & 0xFFFF != _word(data, LAYOUT["announced"]) & 0xFFFF:
+        result.packets = counted >> 16
+    if word & 0xFFFF != announced:
         staged = list(_staged(data))
         result.lines += b"".join(datagram + b"\n" for datagram in staged)
-        result.packets += len(staged)
+        if counted & 0xFFFF != announced:
+            result.packets += len(staged)
     return result
 
 

@@ -117,8 +117,12 @@ class BatchReceiver:
         self._generation = generation
         self.used = 0
         self._log_packets = 0
-        self._words[LAYOUT["packets"] // 8] = 0
+        self._count()
         self._publish()
+
+    def _count(self) -> None:
+        """Say in one store how many datagrams the log holds and up to which batch they are counted."""
+        self._words[LAYOUT["packets"] // 8] = self._log_packets << 16 | self._sequence & 0xFFFF
 
     def _publish(self) -> None:
         """Say in one store how much of the log counts and that the staged datagrams are in it."""
@@ -181,7 +185,7 @@ class BatchReceiver:
         self._sequence += 1
         self._packets += count
         self._log_packets += count
-        self._words[LAYOUT["packets"] // 8] = self._log_packets
+        self._count()
         self._take(b"\n".join(got))
         return count
 
