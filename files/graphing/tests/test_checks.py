@@ -265,10 +265,13 @@ def sizes(*values, **further):
         (sizes(1_200_000), FAIL, "holds 1,200,000 points"),
         (sizes(5, overflows={NOW: 3.0}), FAIL, "is full"),
         (sizes(5, *[6] * 20, overflows={NOW: 3.0}), OK, "holds"),
-        (sizes(0, 4_000, 8_000, 12_000, 16_000, 20_000), WARN, "20,000, 20,000 more"),
-        (sizes(0, 4_000, 8_000, 12_000, 16_000, 15_000), OK, "holds"),
-        (sizes(0, 4_000, 8_000, 12_000, 16_000), OK, "holds"),
-        (sizes(0, 40, 80, 120, 160, 200), OK, "holds"),
+        (sizes(*range(0, 32_000, 4_000)), WARN, "28,000, 28,000 more"),
+        # Two flushes between two counts, none between the next two.
+        (sizes(1, 0, 8_001, 8_000, 16_001, 16_000, 24_001, 24_000), WARN, "24,000, 23,999 more"),
+        (sizes(0, 4_000, 8_000, 12_000, 16_000, 20_000, 24_000, 19_000), OK, "holds"),
+        (sizes(0, 4_000, 8_000, 12_000, 8_000, 16_000, 20_000, 24_000), OK, "holds"),
+        (sizes(*range(0, 28_000, 4_000)), OK, "holds"),
+        (sizes(*range(0, 320, 40)), OK, "holds"),
     ],
 )
 def test_a_cache_that_does_not_keep_up(counts, state, what):

@@ -5,7 +5,6 @@ not by the web application, so that they are known while that is down.
 """
 
 import contextlib
-import itertools
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ WINDOW = 300.0
 """Seconds that are looked at."""
 _RECENT = 150.0
 """What was thrown away longer ago than this is over."""
-_GROWING_POINTS = 6
+_GROWING_POINTS = 8
 _GROWING_BY = 10_000
 _FULL_SHARE = 0.5
 _WAITING_POINTS = 2
@@ -87,9 +86,13 @@ def judge_size(counts: Counts, limit: int) -> Verdict:
 
 
 def _growth(sizes: Mapping[float, float]) -> float:
-    """Return by how much the newest sizes have grown if each is larger than the one before, otherwise 0."""
+    """Return by how much the newest sizes have grown if each is larger than the second before it, otherwise 0.
+
+    Not than the one before: where carbon counts at the moment of a flush, one may fall behind a count and the next
+    one before it.
+    """
     newest = [sizes[stamp] for stamp in sorted(sizes)][-_GROWING_POINTS:]
-    if len(newest) < _GROWING_POINTS or any(a >= b for a, b in itertools.pairwise(newest)):
+    if len(newest) < _GROWING_POINTS or any(a >= b for a, b in zip(newest, newest[2:], strict=False)):
         return 0.0
     return newest[-1] - newest[0]
 
