@@ -111,6 +111,8 @@ def seconds_until(site, condition, most):
 def quiet(site):
     """A host without an alarm."""
     assert main_pid(site, WATCHDOG)
+    # One that has just started has said nothing yet.
+    site.until(lambda: site.host.file(STATE).exists, seconds=ON_SECONDS)
     site.until(lambda: not on(site), seconds=OFF_SECONDS)
 
 
