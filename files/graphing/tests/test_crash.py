@@ -128,7 +128,7 @@ def test_after_an_outage_the_interval_is_flushed_at_its_own_time_and_no_zero_is_
 @pytest.mark.parametrize("before", [[], ["word"], ["word", "packets"]], ids=" ".join)
 @pytest.mark.parametrize("earlier", [0, 1, 3])
 def test_a_crash_between_two_stores_counts_each_datagram_once(tmp_path, inbox, engine_name, earlier, before):
-    """A batch is in the slots, then in the count of datagrams, then in the log; the rest is as before."""
+    """A batch gets into the slots, then the count of datagrams, then the log: what was not stored yet is as before."""
     log = datagram_log.DatagramLog(tmp_path / "datagrams")
     receiver = make_engine(engine_name, Statsd().rules()).receiver(log.memory)
     log.begin(10, 10)
