@@ -62,6 +62,7 @@ def test_inodes_count_where_a_file_system_counts_them(problems: Callable[..., li
     assert problems([STORE], {"/store": disk("/store", 9000, None)}) == []
     (found,) = problems([STORE], {"/store": disk("/store", 9000, 999)})
     assert "/store has 999 inodes free, and 1000 are needed" in found
+    assert "carbon_disk_reserve" not in found
 
 
 @pytest.mark.parametrize("installed", [False, True])

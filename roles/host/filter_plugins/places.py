@@ -66,7 +66,7 @@ def _is_short(free: int | None, asked: Mapping[str, tuple[int, Place]]) -> bool:
 def _short(mount: str, unit: str, free: int, asked: Mapping[str, tuple[int, Place]]) -> str:
     total = sum(need for need, _ in asked.values())
     parts = ", ".join(f"{need} for {place['path']} (role {role})" for role, (need, place) in asked.items())
-    settings = [place["setting"] for _, place in asked.values() if place.get("setting")]
+    settings = [place["setting"] for _, place in asked.values() if unit == "MiB" and place.get("setting")]
     remedies = ["Free some there", "give it a larger disk", *(f"lower {name} if you know better" for name in settings)]
     return (
         f"The file system at {mount} has {free} {unit} free, and {total} are needed: {parts}. {', or '.join(remedies)}."
