@@ -68,7 +68,7 @@ def no_relay(host):
 
 def changed(run):
     """The tasks that changed something, as ROLE : NAME."""
-    return re.findall(r"^\[[\d:]+\] (.*?) +changed", run.output, re.MULTILINE)
+    return re.findall(r"^\[[\d:]+\] (.*?) {2,}changed", run.output, re.MULTILINE)
 
 
 def units(host):

@@ -66,7 +66,7 @@ def test_the_hosts_own_points_come_in_one_round(site):
     own = "group(hosts.*.*,hosts.*.*.*,hosts.*.*.*.*,hosts.*.*.*.*.*)"
 
     def rounds():
-        return {max(points) for points in site.render(own, "-2min").values() if points}
+        return {max(points) for points in site.render(own, "-40s").values() if points}
 
     def together():
         # Twice, as a round may come in while the first answer is put together.
