@@ -148,7 +148,9 @@ PluginDir "{root}/usr/lib/collectd"
 TypesDB "{root}/usr/share/collectd/types.db"
 Interval {place.interval}
 LoadPlugin statsd
-LoadPlugin write_graphite
+<LoadPlugin write_graphite>
+ FlushInterval {min(1, place.interval / 5)}
+</LoadPlugin>
 <Plugin statsd>
  Host "127.0.0.1"
  Port "{place.udp}"

@@ -164,8 +164,12 @@ def why_failed(result: Mapping[str, Any]) -> list[str]:
             f"The variables{whose} are not valid:",
             *(f"- {line}" for error in errors for line in as_lines(error)),
         ]
-    lines: list[str] = []
+    # Out of attempts: the last answer may have been right in itself, but for what was waited for.
+    waited = int(result.get("attempts", 0))
+    lines = [f"waited in vain: it was tried {waited} times"] if waited > 1 else []
     message = result.get("msg")
+    if waited > 1 and str(message).startswith("OK ("):  # what the module uri says of any answer
+        message = None
     ran_program = "rc" in result and ("cmd" in result or "stderr" in result or "stdout" in result)
     if message and not (ran_program and message == "non-zero return code"):
         lines += as_lines(message)
@@ -406,7 +410,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]  # ansible ships no
             result.result.pop("results", None)
         if dump := self._dump(result):
             extras.append((dump, None))
-        if (attempts := result.result.get("attempts", 1)) > 1:
+        if status != "FAILED" and (attempts := result.result.get("attempts", 1)) > 1:
             detail = f"{detail} (attempt {attempts})".strip()
         if status == "changed":
             self._changed.append((running.title, result.host.get_name()))

@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "graphite_web_store_port": "where store and web page are on two hosts: scenario ssh",
     "host_address": "where there are several hosts: scenario ssh",
     "host_packages": HANDED_OVER,
+    "host_places": HANDED_OVER,
     "host_ports": HANDED_OVER,
     "nginx_sites": HANDED_OVER,
 }

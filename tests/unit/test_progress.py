@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import pty
 import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,47 @@ def test_an_ignored_failure_is_one_reason(worked: str) -> None:
 
 def test_a_retried_task_says_how_many_attempts_it_took(worked: str) -> None:
     assert "changed (attempt 2)" in line_of(worked, "Again")
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """A web server that answers whatever is asked with two bytes."""
+
+    class Two(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server calls
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Two) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_wait_in_vain_says_so_and_not_that_all_is_well(play: Play, web: str) -> None:
+    waits = f"""
+- name: Ask
+  ansible.builtin.uri: {{url: "{web}", return_content: true}}
+  register: answer
+  until: answer.json | length > 0
+  retries: 2
+  delay: 0
+"""
+    output = play(waits)
+    assert re.search(r"Ask +FAILED *(\d.*)?$", output, re.M), output
+    assert "    waited in vain: it was tried 2 times\n    at play.yml:" in output
+
+
+def test_a_wait_in_vain_gives_the_last_reason_that_there_was(play: Play) -> None:
+    output = play("- {name: Try, ansible.builtin.command: sh -c 'echo no >&2; exit 3', retries: 2, delay: 0}")
+    assert "    waited in vain: it was tried 2 times\n    cmd: sh -c" in output
+    assert "    stderr:\n      no\n" in output
 
 
 def test_the_profile_names_the_slowest_tasks_and_the_time_of_each_role(worked: str) -> None:

@@ -225,12 +225,28 @@ def test_a_backup_that_is_no_good_changes_nothing(spare_inventory, spare, bare, 
         assert not (spare_inventory / "secrets" / SPARE).exists()
 
 
+@pytest.fixture
+def small_store(spare):
+    """A disk with 8 MiB where the numbers will lie, on a host without any."""
+    spare.check_output(f"mkdir -p {WHISPER} && mount -t tmpfs -o size=8m small {WHISPER}")
+    yield
+    spare.check_output(f"umount {WHISPER} && rmdir -p {WHISPER} --ignore-fail-on-non-empty")
+
+
+def test_a_small_disk_for_the_numbers_is_refused_before_anything_changes(spare_inventory, spare, bare, small_store):
+    run = run_playbook("site", spare_inventory)
+    assert run.status != 0
+    assert f"The file system at {WHISPER} has 8 MiB free, and 538 are needed" in run.words, run.output
+    assert "changed=0" in run.words, run.output
+    assert differences(bare, bare_state(spare)).keys() <= {"directories"}, "but for the one that the disk is mounted on"
+
+
 def test_a_restored_host_answers_as_the_other_one(host, inventory, spare_inventory, spare, state):
     run = restored(
         spare_inventory, inventory / "backups" / NAME, inventory / "secrets" / NAME / "backup_passphrase", NAME
     )
     assert run.status == 0, run.output
-    # collectd holds points back until they fill a packet, so that some of the last seconds come after the backup.
+    # What is on its way when the backup begins comes after it.
     settled = state["manifest"]["began"] - 60
     names = [
         name.removeprefix("whisper/").removesuffix(".wsp").replace("/", ".")
@@ -246,6 +262,12 @@ def test_a_restored_host_answers_as_the_other_one(host, inventory, spare_invento
         assert [name for name in old if old[name] != new.get(name)] == [], f"differ at {step} s"
         if step == 10:
             assert sum(value is not None for points in old.values() for value, _ in points) > 1000
+
+
+def test_its_units_are_as_a_run_of_the_site_writes_them(spare_inventory):
+    run = run_playbook("site", spare_inventory)
+    assert run.status == 0, run.output
+    assert "changed=0" in run.words, run.output
 
 
 def test_it_has_what_carbon_had_not_written_yet(spare, state):

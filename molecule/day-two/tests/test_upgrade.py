@@ -1,6 +1,7 @@
 """An upgrade under load and the way back: numbered events flow, and not one is missing."""
 
 import json
+import re
 import shutil
 import uuid
 
@@ -57,6 +58,25 @@ def flood(host, site):
     host.check_output(f"touch {STOP}")
 
 
+@pytest.fixture
+def no_relay(host):
+    """The relay is stopped: numbers stop there."""
+    host.check_output("systemctl stop carbon-c-relay")
+    yield
+    host.check_output("systemctl start carbon-c-relay")
+
+
+def changed(run):
+    """The tasks that changed something, as ROLE : NAME."""
+    return re.findall(r"^\[[\d:]+\] (.*?) {2,}changed", run.output, re.MULTILINE)
+
+
+def units(host):
+    """What the units say, and which processes they have."""
+    kept = host.check_output("cd /etc/systemd/system && find . -type f -exec sha256sum {} + | sort")
+    return kept, host.check_output("systemctl show -p Id,MainPID 'statsd*' 'carbon*' 'graphite*' 'photoworld*' nginx")
+
+
 def release(host):
     return host.check_output("readlink /opt/graphing/venv").split("/")[-2]
 
@@ -67,6 +87,25 @@ def version(host):
 
 def total(site, target):
     return sum(value for points in site.render(target, "-30min").values() for value in points.values())
+
+
+def test_an_upgrade_to_the_release_that_is_there_changes_nothing(host, inventory):
+    before = units(host)
+    run = run_playbook("upgrade", inventory)
+    assert run.status == 0, run.output
+    assert "== Backup" in run.output
+    assert [task for task in changed(run) if not task.startswith("backup : ")] == [], run.output
+    assert units(host) == before
+
+
+def test_a_number_that_does_not_come_through_is_explained(host, site, inventory, no_relay):
+    """The last step alone: the others would start the relay."""
+    run = run_playbook("upgrade", inventory, "--start-at-task", "Send a number through it")
+    assert run.status != 0
+    assert "No number could be read back as a graph within two minutes. The doctor of" in run.words, run.output
+    assert "carbon-c-relay" in run.words.split("The doctor of")[1], run.output
+    assert "waited in vain: it was tried 60 times" in run.words, run.output
+    assert "(attempt" not in run.words, run.output
 
 
 def test_nothing_is_missing_after_an_upgrade_and_the_way_back(host, site, inventory, newer, flood):

@@ -34,6 +34,10 @@ CASES = {
         {"graphite_web_users": [{"username": "admin"}]},
         "graphite_web_users: each account may stand once",
     ),
+    "a store with less than its reserve, at a second run too": (
+        {"carbon_disk_reserve": 10**15},
+        "1049041749 are needed: 1049041749 for /var/lib/graphite/whisper (role carbon). Free some there",
+    ),
     "a weak password": ({"graphite_web_admin_password": "short"}, "shorter than 8 characters"),
 }
 

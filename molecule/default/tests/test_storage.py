@@ -59,3 +59,18 @@ def test_the_caches_dropped_nothing(site):
     for leaf in ("droppedCreates", "cache.overflow"):
         found = site.until(lambda leaf=leaf: site.render(f"carbon.agents.*.{leaf}"))
         assert all(set(points.values()) <= {0} for points in found.values()), found
+
+
+def test_the_hosts_own_points_come_in_one_round(site):
+    """collectd sends full packets of its own accord, so that some series would always be a round behind the others."""
+    own = "group(hosts.*.*,hosts.*.*.*,hosts.*.*.*.*,hosts.*.*.*.*.*)"
+
+    def rounds():
+        return {max(points) for points in site.render(own, "-40s").values() if points}
+
+    def together():
+        # Twice, as a round may come in while the first answer is put together.
+        first, second = rounds(), rounds()
+        return first == second and len(first) == 1
+
+    site.until(together)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What preflight must know of a host, in one look that changes nothing: JSON on stdout.
 
-{"free_mib": {"/opt": 5000, "/var": 5000}, "systemd": true, "installed": false, "sysctl": true, "hardened": false,
- "sshd": true, "packages": ["chrony"], "listeners": [{"proto": "tcp", "port": 22, "processes": ["sshd"]}]}
+{"places": {"/opt/graphing": {"mount": "/", "free_mib": 5000, "free_files": 90000, "read_only": false}},
+ "systemd": true, "installed": false, "sysctl": true, "hardened": false, "sshd": true,
+ "packages": ["chrony"], "listeners": [{"proto": "tcp", "port": 22, "processes": ["sshd"]}]}
 """
 
 import json
@@ -12,12 +13,23 @@ import subprocess
 import sys
 
 
-def free_mib(path):
-    """MiB that an unprivileged user may still write below path, or below its nearest parent that exists."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    status = os.statvfs(path)
-    return status.f_bavail * status.f_frsize >> 20
+def place(path):
+    """The file system that path lies on, or will lie on: what an unprivileged user may still write there.
+
+    free_files: inodes, or none where the file system makes them as it needs them.
+    """
+    there = os.path.realpath(path)
+    while not os.path.exists(there):
+        there = os.path.dirname(there)
+    status = os.statvfs(there)
+    while not os.path.ismount(there):
+        there = os.path.dirname(there)
+    return {
+        "mount": there,
+        "free_mib": status.f_bavail * status.f_frsize >> 20,
+        "free_files": status.f_favail if status.f_files else None,
+        "read_only": bool(status.f_flag & os.ST_RDONLY),
+    }
 
 
 def listeners():
@@ -42,21 +54,23 @@ def installed(packages):
 
 
 def main():
-    """Print the findings; the arguments are the packages that may be installed."""
+    """Print the findings; the argument says what to look for: {"packages": names, "places": paths}, as JSON."""
+    wanted = json.loads(sys.argv[1])
     print(
         json.dumps(
             {
-                "free_mib": {path: free_mib(path) for path in ("/opt", "/var")},
+                "places": {path: place(path) for path in wanted["places"]},
                 "systemd": os.path.isdir("/run/systemd/system"),
                 "installed": os.path.exists("/etc/systemd/system/graphing.target"),
                 "sysctl": os.access("/proc/sys/net/core/rmem_max", os.W_OK),
                 "hardened": os.path.exists("/etc/security/limits.d/graphing.conf"),
                 "sshd": os.path.exists("/usr/sbin/sshd"),
-                "packages": installed(sys.argv[1:]),
+                "packages": installed(wanted["packages"]),
                 "listeners": listeners(),
             }
         )
     )
 
 
-main()
+if __name__ == "__main__":
+    main()
