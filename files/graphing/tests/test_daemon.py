@@ -272,6 +272,15 @@ def test_a_port_that_is_taken_is_named(carbon, inbox, start):
     assert f"can't receive: UDP 127.0.0.1 port {port}: Address already in use" in daemon.text()
 
 
+def test_no_test_waits_for_a_daemon_that_can_not_listen(carbon, start):
+    """The port is free for UDP, and somebody holds it by TCP."""
+    port = reserve_port()
+    with socket.create_server(("127.0.0.1", port)):
+        start(carbon.port, listen="127.0.0.1", port=port, tcp=True)
+        with pytest.raises(AssertionError, match=f"can't receive: TCP 127.0.0.1 port {port}: Address already in use"):
+            wait_for(lambda: False, "the start")
+
+
 @contextmanager
 def systemd(tmp_path):
     """Yield what a notification socket receives."""
