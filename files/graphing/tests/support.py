@@ -141,8 +141,9 @@ def toml(value):
 
 
 def udp_socket():
+    """Return a socket whose port stays nobody's when it is closed."""
     inbox = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    inbox.bind(("127.0.0.1", 0))
+    inbox.bind(("127.0.0.1", reserve_port()))
     return inbox
 
 

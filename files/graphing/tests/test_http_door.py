@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from ports import reserve_port
-from programs import wait_for
+from programs import DEADLINE, wait_for
 from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd.health import Counted
@@ -238,7 +238,7 @@ def start(tmp_path, engine_name, port):
 def ask(port, path):
     """Code and content, or None while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
