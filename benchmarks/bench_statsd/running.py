@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from bench_statsd.kernel import look_at
 from bench_statsd.load import Load, Received, Sent, Sink, touch
 from bench_statsd.peers import Place, Server
+from bench_statsd.ports import reserve_port
 from bench_statsd.processes import cpu_seconds, end, resident_mib
 from bench_statsd.tools import RUN, TroubleError, tmpfs_folder
 
@@ -153,8 +153,7 @@ def running(server: Server, interval: int, buckets: int = 1000) -> Iterator[Runn
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         memory = Path(stack.enter_context(tmpfs_folder()))
-        ports = (_free_port(socket.SOCK_DGRAM), _free_port(), _free_port())
-        place = Place(folder, memory, *ports, interval, buckets)
+        place = Place(folder, memory, reserve_port(), reserve_port(), reserve_port(), interval, buckets)
         sink = None
         if server.counters:
             sink = stack.enter_context(closing(Sink(place.carbon, *server.counters)))
@@ -182,10 +181,3 @@ def _wait_for_socket(process: "subprocess.Popen[str]", place: Place) -> None:
             said = (place.folder / "output").read_text(errors="replace").strip().splitlines()
             raise TroubleError(f"it did not start: {said[-1] if said else 'it said nothing'}")
         time.sleep(0.05)
-
-
-def _free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

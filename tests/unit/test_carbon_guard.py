@@ -1,6 +1,8 @@
 """The guard of carbon-cache, as far as it needs no carbon; tests/faults tries it on a host with Debian's."""
 
 import os
+import re
+from typing import NamedTuple
 
 import pytest
 import whisper
@@ -25,7 +27,7 @@ def file(tmp_path):
 def test_a_line_is_name_value_and_time(guard):
     assert guard.parse(b"stats.logins.count 3 1700000000\r") == ("stats.logins.count", NOW, 3)
     assert guard.parse(b"disk;host=a/b -1.5e3 -1") == ("disk;host=a/b", -1, -1500), "tags may hold slashes"
-    assert guard.parse("größe 1 2".encode()).metric == "größe"
+    assert guard.parse("disk;city=Köln 1 2".encode()).metric == "disk;city=Köln"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ def test_a_line_is_name_value_and_time(guard):
         b".a 1 2",
         b"a. 1 2",
         b"a/b 1 2",
+        b"~a 1 2",
+        "größe 1 2".encode(),
         b"a" * 252 + b" 1 2",
         b"a 1 2" + b" " * 20000,
     ],
@@ -55,6 +59,50 @@ def test_a_line_that_is_none_is_refused(guard, line):
     with pytest.raises(guard.Refused) as refused:
         guard.parse(line)
     assert refused.value.kind == "malformed"
+
+
+IN_NAMES = "!#$%&+-:=@^_`~"
+
+
+@pytest.mark.parametrize("byte", range(0x21, 0x7F))
+def test_a_character_that_no_target_can_name_is_in_no_name(guard, byte):
+    character = chr(byte)
+    line = f"a{character}b 1 2".encode()
+    if character.isalnum() or character in IN_NAMES + ".;":
+        assert guard.parse(line).metric == f"a{character}b"
+    else:
+        with pytest.raises(guard.Refused, match=re.escape(f"{character} in a name")):
+            guard.parse(line)
+
+
+def test_tags_are_refused_where_they_are_off(guard):
+    guard.refuse_tags("stats.logins.count")
+    with pytest.raises(guard.Refused, match="carbon_tags: true") as refused:
+        guard.refuse_tags("a;region=eu")
+    assert refused.value.kind == "tagged"
+
+
+class Series(NamedTuple):
+    """As carbon's, which is not here."""
+
+    path: str
+
+
+@pytest.mark.parametrize("stored", [None, "a;region=eu", "b;host=x;region=eu"])
+def test_tags_that_carbon_would_not_keep_are_refused_where_they_are_on(guard, stored):
+    def read(_metric):
+        if stored is None:
+            raise Exception("Cannot parse path")
+        return Series(stored)
+
+    with pytest.raises(guard.Refused, match="Cannot parse" if stored is None else stored) as refused:
+        guard.tags_by(read)("a;region=eu;host=x")
+    assert refused.value.kind == "malformed"
+
+
+def test_tags_are_kept_in_any_order_where_they_are_on(guard):
+    guard.tags_by(lambda _: Series("a;host=x;region=eu"))("a;region=eu;host=x")
+    guard.tags_by(lambda _: None)("a.b")
 
 
 @pytest.mark.parametrize("timestamp", [NOW, NOW + 60, NOW - WEEK + 1, -1])

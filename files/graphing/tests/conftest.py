@@ -3,11 +3,14 @@
 import sys
 
 import pytest
+from programs import no_program_outlives_its_test
 from support import TWIN
 
 from graphing.statsd import compiled
 
 sys.path.insert(0, str(TWIN))
+
+__all__ = ["no_program_outlives_its_test"]
 
 ENGINES = ["python", "compiled"]
 

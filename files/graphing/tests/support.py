@@ -1,17 +1,14 @@
 """A carbon that remembers, and the real daemon as a process."""
 
-import contextlib
 import os
-import random
-import signal
 import socket
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
-DEADLINE = 30.0
+from ports import reserve_port
+from programs import Program
+
 TWIN = Path(__file__).parents[3] / ".cache" / "twin"
 """Where bin/twin puts the compiled engine."""
 
@@ -27,26 +24,19 @@ os.execv(sys.executable, [sys.executable, "-m", "graphing", "statsd", "--config"
 """
 
 
-def wait_for(condition, what):
-    """Return the first true value of `condition()`; fail after a deadline."""
-    end = time.monotonic() + DEADLINE
-    while not (result := condition()):
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {DEADLINE} s in vain for {what() if callable(what) else what}")
-        time.sleep(0.01)
-    return result
-
-
 class Carbon:
-    """Listens as carbon does; keeps the last value per name and timestamp, as whisper does."""
+    """Listens as carbon does; keeps the last value per name and timestamp, as whisper does.
 
-    def __init__(self, port=0):
+    Its port stays its own while it is away, so that another may come back there.
+    """
+
+    def __init__(self, port=None):
         self.points = {}
         self.lines = 0
         self.bad = []
         self._clients = []
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.port = self._listener.getsockname()[1]
+        self.port = port or reserve_port()
+        self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -98,14 +88,13 @@ class Carbon:
                 pass
 
 
-class Daemon:
+class Daemon(Program):
     """`graphing statsd` as a process, with a UDP socket passed to it or one of its own.
 
     `settings` are those of the table `statsd`; `tables` are the others.
     """
 
     def __init__(self, folder, carbon_port, inbox=None, environment=None, tables=None, **settings):
-        self.log = folder / "log"
         self.config = folder / "statsd.toml"
         tables = tables or {}
         self.tables = {
@@ -122,26 +111,18 @@ class Daemon:
         self.write()
         fd = inbox.fileno() if inbox else -1
         source = Path(__file__).parent.parent / "src"
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _ACTIVATE, str(fd), str(self.config)],
-                pass_fds=[fd] if inbox else [],
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": f"{source}:{TWIN}", **(environment or {})},
-            )
+        super().__init__(
+            [sys.executable, "-c", _ACTIVATE, str(fd), str(self.config)],
+            folder / "log",
+            pass_fds=[fd] if inbox else [],
+            env={**os.environ, "PYTHONPATH": f"{source}:{TWIN}", **(environment or {})},
+        )
 
     def write(self, **changes):
         """Write the configuration; `changes` are tables with the keys to change."""
         for table, keys in changes.items():
             self.tables.setdefault(table, {}).update(keys)
         self.config.write_text(toml_text(self.tables))
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        assert self.process.wait(DEADLINE) == (0 if number in (signal.SIGTERM, signal.SIGINT) else -number)
-
-    def text(self):
-        return self.log.read_text()
 
 
 def toml_text(tables):
@@ -159,18 +140,10 @@ def toml(value):
     return repr(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def free_port():
-    """Return a port that no connection takes by chance: below those that Linux gives to clients."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 def udp_socket():
+    """Return a socket whose port stays nobody's when it is closed."""
     inbox = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    inbox.bind(("127.0.0.1", 0))
+    inbox.bind(("127.0.0.1", reserve_port()))
     return inbox
 
 

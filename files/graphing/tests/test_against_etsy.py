@@ -9,13 +9,14 @@ import math
 import random
 import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from support import Carbon, Daemon, send, udp_socket, wait_for
+from ports import reserve_port
+from programs import Program, wait_for
+from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd.compiled import is_available
 
@@ -78,29 +79,23 @@ def install(target):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-class Etsy:
+class Etsy(Program):
     """etsy's server as a process."""
 
     def __init__(self, installed, folder, carbon_port, legacy):
-        self.port = free_port(socket.SOCK_DGRAM)
-        self.log = folder / "etsy.log"
+        self.port = reserve_port()
         (folder / "shim.js").write_text(_SHIM)
         # Read as JavaScript, which JSON is.
         (folder / "etsy.js").write_text(json.dumps(self._config(carbon_port, legacy)))
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                ["node", "-r", str(folder / "shim.js"), "stats.js", str(folder / "etsy.js")],
-                cwd=installed,
-                stdout=log,
-                stderr=log,
-            )
+        command = ["node", "-r", str(folder / "shim.js"), "stats.js", str(folder / "etsy.js")]
+        super().__init__(command, folder / "etsy.log", cwd=installed)
 
     def _config(self, carbon_port, legacy):
         return {
             "address": "127.0.0.1",
             "port": self.port,
             "mgmt_address": "127.0.0.1",
-            "mgmt_port": free_port(socket.SOCK_STREAM),
+            "mgmt_port": reserve_port(),
             "flushInterval": SECONDS * 1000,
             "percentThreshold": PERCENTILES,
             "histogram": [
@@ -114,10 +109,6 @@ class Etsy:
             "deleteIdleStats": False,
             "automaticConfigReload": False,
         }
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Servers:
@@ -189,24 +180,17 @@ class Servers:
         return None if first is None else flushes[first : first + 2]
 
     def _logs(self):
-        logs = {"etsy": self._etsy.log.read_text(), **{name: daemon.text() for name, daemon in self._daemons.items()}}
+        logs = {"etsy": self._etsy.text(), **{name: daemon.text() for name, daemon in self._daemons.items()}}
         return "\n".join(f"{who}: {text[-2000:]}" for who, text in logs.items())
 
     def close(self):
-        self._etsy.stop()
+        self._etsy.kill()
         for daemon in self._daemons.values():
-            daemon.process.kill()
-            daemon.process.wait()
+            daemon.kill()
         for inbox in self._inboxes.values():
             inbox.close()
         for carbon in self.carbons.values():
             carbon.close()
-
-
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["etsy", "legacy"])

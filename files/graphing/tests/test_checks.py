@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from support import free_port
+from ports import reserve_port
 
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, services, web
 from graphing.checks.aggregator import Report
@@ -495,7 +495,7 @@ def test_the_certificate_that_is_shown_is_looked_at(made, shown):
 
 
 def test_where_nobody_answers_nothing_is_shown():
-    url = f"https://localhost:{free_port()}"
+    url = f"https://localhost:{reserve_port()}"
     assert web.shown_certificate(url) is None
     assert web.measure(url) == (0, "Connection refused")
     assert web.measure(url.replace("https", "http")) == (0, "Connection refused")

@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from support import wait_for
+from programs import wait_for
 
 from graphing.statsd import console as module
 from graphing.statsd.console import Console

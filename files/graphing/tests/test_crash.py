@@ -8,7 +8,8 @@ import threading
 import time
 
 import pytest
-from support import Carbon, Daemon, send, udp_socket, wait_for
+from programs import wait_for
+from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd import datagram_log, partial, succession
 from graphing.statsd.engine import make_engine

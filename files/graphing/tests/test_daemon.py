@@ -7,7 +7,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from support import Carbon, Daemon, free_port, send, udp_socket, wait_for
+from ports import reserve_port
+from programs import DEADLINE, wait_for
+from support import Carbon, Daemon, send, udp_socket
 
 
 @pytest.fixture
@@ -25,19 +27,12 @@ def inbox():
 
 @pytest.fixture
 def start(tmp_path, engine_name):
-    """Start daemons that do not outlive the test; show their log if it fails."""
-    daemons = []
+    """Start daemons."""
 
     def starter(*arguments, **settings):
-        daemons.append(Daemon(tmp_path, *arguments, **{"engine": engine_name, **settings}))
-        return daemons[-1]
+        return Daemon(tmp_path, *arguments, **{"engine": engine_name, **settings})
 
-    yield starter
-    for daemon in daemons:
-        if daemon.process.poll() is None:
-            daemon.process.kill()
-            daemon.process.wait()
-    print((tmp_path / "log").read_text())
+    return starter
 
 
 def test_datagrams_become_lines_with_the_intervals_end_as_timestamp(carbon, inbox, start):
@@ -247,7 +242,7 @@ def test_carbon_gone_and_back_misses_nothing(inbox, start):
 
 
 def test_what_carbon_did_not_take_is_sent_by_the_next_process(inbox, start, tmp_path):
-    port = free_port()
+    port = reserve_port()
     daemon = start(port, inbox)
     send(inbox, b"c:5|c")
 
@@ -263,8 +258,7 @@ def test_what_carbon_did_not_take_is_sent_by_the_next_process(inbox, start, tmp_
 
 
 def test_it_can_bind_for_itself(carbon, start):
-    with udp_socket() as free:
-        port = free.getsockname()[1]
+    port = reserve_port()
     daemon = start(carbon.port, listen="127.0.0.1", port=port)
     wait_for(lambda: f"receiving on UDP 127.0.0.1 port {port}" in daemon.text(), "the start")
     send(port, b"c:1|c")
@@ -274,8 +268,17 @@ def test_it_can_bind_for_itself(carbon, start):
 def test_a_port_that_is_taken_is_named(carbon, inbox, start):
     port = inbox.getsockname()[1]
     daemon = start(carbon.port, listen="127.0.0.1", port=port)
-    assert daemon.process.wait(30) == 1
+    assert daemon.process.wait(DEADLINE) == 1
     assert f"can't receive: UDP 127.0.0.1 port {port}: Address already in use" in daemon.text()
+
+
+def test_no_test_waits_for_a_daemon_that_can_not_listen(carbon, start):
+    """The port is free for UDP, and somebody holds it by TCP."""
+    port = reserve_port()
+    with socket.create_server(("127.0.0.1", port)):
+        start(carbon.port, listen="127.0.0.1", port=port, tcp=True)
+        with pytest.raises(AssertionError, match=f"can't receive: TCP 127.0.0.1 port {port}: Address already in use"):
+            wait_for(lambda: False, "the start")
 
 
 @contextmanager
@@ -284,7 +287,7 @@ def systemd(tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(path)
-        server.settimeout(30)
+        server.settimeout(DEADLINE)
         yield path, lambda: server.recv(100)
 
 
@@ -339,8 +342,7 @@ def test_a_bad_new_configuration_changes_nothing(carbon, inbox, start):
 
 
 def test_lines_come_by_tcp_and_by_a_unix_socket_too(carbon, start, tmp_path):
-    with udp_socket() as free:
-        port = free.getsockname()[1]
+    port = reserve_port()
     daemon = start(carbon.port, listen="127.0.0.1", port=port, tcp=True, unix_socket=str(tmp_path / "statsd.sock"))
     wait_for(lambda: "aggregating" in daemon.text(), "the start")
     with socket.create_connection(("127.0.0.1", port)) as stream:
@@ -354,7 +356,7 @@ def test_lines_come_by_tcp_and_by_a_unix_socket_too(carbon, start, tmp_path):
 
 def test_other_servers_get_a_copy(carbon, inbox, start):
     with udp_socket() as other:
-        other.settimeout(30)
+        other.settimeout(DEADLINE)
         start(carbon.port, inbox, tables={"repeater": {"servers": [f"127.0.0.1:{other.getsockname()[1]}"]}})
         send(inbox, b"c:1|c\nd:2|c")
         assert other.recv(65535) == b"c:1|c\nd:2|c"
@@ -398,11 +400,11 @@ def test_a_flood_of_new_names_is_bounded_and_known_ones_go_on(carbon, inbox, sta
 
 
 def test_the_console_answers(carbon, inbox, start):
-    port = free_port()
+    port = reserve_port()
     daemon = start(carbon.port, inbox, tables={"console": {"port": port}}, interval=3600)
     wait_for(lambda: "aggregating" in daemon.text(), "the start")
     send(inbox, b"a.b:3|c\na.c:1|c\ng:5|g")
-    with socket.create_connection(("127.0.0.1", port), 30) as client:
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
         answers = client.makefile("rw", newline="\n")
 
         def ask(command):

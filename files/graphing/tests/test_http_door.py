@@ -8,7 +8,9 @@ import urllib.request
 from dataclasses import replace
 
 import pytest
-from support import Carbon, Daemon, free_port, send, udp_socket, wait_for
+from ports import reserve_port
+from programs import DEADLINE, wait_for
+from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd.health import Counted
 from graphing.statsd.http_door import HttpDoor
@@ -221,30 +223,22 @@ def inbox():
 
 @pytest.fixture
 def port():
-    return free_port()
+    return reserve_port()
 
 
 @pytest.fixture
 def start(tmp_path, engine_name, port):
-    daemons = []
-
     def starter(carbon_port, inbox, **settings):
         tables = {"console": {"http_port": port}}
-        daemons.append(Daemon(tmp_path, carbon_port, inbox, tables=tables, **{"engine": engine_name, **settings}))
-        return daemons[-1]
+        return Daemon(tmp_path, carbon_port, inbox, tables=tables, **{"engine": engine_name, **settings})
 
-    yield starter
-    for daemon in daemons:
-        if daemon.process.poll() is None:
-            daemon.process.kill()
-            daemon.process.wait()
-    print((tmp_path / "log").read_text())
+    return starter
 
 
 def ask(port, path):
     """Code and content, or None while nobody answers."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -306,6 +300,6 @@ def test_reception_goes_on_beside_many_who_ask_and_do_not_read(carbon, inbox, st
 
 def test_port_0_is_no_door():
     assert status_listener(Console(http_port=0)) is None
-    listener = status_listener(Console(http_port=free_port()))
+    listener = status_listener(Console(http_port=reserve_port()))
     assert listener.getsockname()[0] == "127.0.0.1"
     listener.close()

@@ -7,7 +7,8 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import wait_for
+from ports import reserve_port
+from programs import wait_for
 from test_streams import has_ipv6
 
 from graphing.statsd import repeater as module
@@ -39,7 +40,8 @@ def inbox():
 
 @pytest.fixture
 def listener():
-    with socket.create_server(("127.0.0.1", 0)) as made:
+    """A server whose port stays its own when it is closed."""
+    with socket.create_server(("127.0.0.1", reserve_port())) as made:
         made.setblocking(False)
         yield made
 
@@ -163,10 +165,7 @@ def test_close_sends_what_waits(inbox):
 
 
 def test_nobody_listens_and_it_harms_nothing(inbox):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
-        gone.bind(("127.0.0.1", 0))
-        absent = name_of(gone)
-    with repeating(absent, name_of(inbox)) as repeater:
+    with repeating(f"127.0.0.1:{reserve_port()}", name_of(inbox)) as repeater:
         for _ in range(10):
             repeater.send(b"a:1|c")
             repeater.turn()

@@ -9,7 +9,9 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Carbon, free_port, wait_for
+from ports import reserve_port
+from programs import DEADLINE, wait_for
+from support import Carbon
 
 from graphing import journal
 from graphing.journal import InUse, Position, Span
@@ -29,7 +31,7 @@ class Listener(Carbon):
 
     def __init__(self, port=None):
         self.order = []
-        super().__init__(port or free_port())
+        super().__init__(port)
 
     def _store(self, line):
         self.order.append(line.decode())
@@ -110,12 +112,12 @@ def test_nothing_is_sent_before_it_is_synced_and_the_caller_never_waits(start, m
     def fsync(fd):
         by.append(threading.current_thread())
         entered.set()
-        proceed.wait(30)
+        proceed.wait(DEADLINE)
         real(fd)
 
     monkeypatch.setattr(os, "fsync", fsync)
     put(sender, lines(0))
-    assert entered.wait(30)
+    assert entered.wait(DEADLINE)
     put(sender, lines(1))
     assert (carbon.lines, sender.durable(), sender.queued()) == (0, 0, 800)
     proceed.set()
@@ -126,7 +128,7 @@ def test_nothing_is_sent_before_it_is_synced_and_the_caller_never_waits(start, m
 
 
 def test_a_flush_is_durable_with_all_of_it_and_in_order(start):
-    sender = start(free_port())
+    sender = start(reserve_port())
     put(sender, lines(0, stamp=NOW))
     put(sender, lines(1, stamp=NOW + 10), commit=False)
     wait_for(lambda: sender.durable() == NOW, "the first flush")
@@ -168,7 +170,7 @@ def test_a_flush_of_many_chunks(start, tmp_path, name):
 
 
 def test_carbon_away_and_back(start):
-    port = free_port()
+    port = reserve_port()
     sender = start(port)
     flushes = [lines(index, stamp=NOW + index) for index in range(10)]
     for flush in flushes:
@@ -187,7 +189,7 @@ def test_carbon_away_and_back(start):
 @pytest.mark.parametrize("name", ["journal", ""])
 def test_a_connection_that_breaks_in_the_middle_of_a_line_sends_the_chunk_again(start, tmp_path, monkeypatch, name):
     monkeypatch.setattr(inbox, "CHUNK_BYTES", 64 * 1024 * 1024)
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
+    with socket.create_server(("127.0.0.1", reserve_port())) as listener:
         port = listener.getsockname()[1]
         sender = start(port, journal=str(tmp_path / name) if name else "")
         # More than the kernel's buffers hold, so that sending is under way when the connection breaks.
@@ -210,7 +212,7 @@ def test_a_connection_that_breaks_in_the_middle_of_a_line_sends_the_chunk_again(
 
 @pytest.mark.parametrize("name", ["journal", ""])
 def test_lines_that_a_dying_carbon_did_not_read_are_sent_again(start, tmp_path, name):
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
+    with socket.create_server(("127.0.0.1", reserve_port())) as listener:
         port = listener.getsockname()[1]
         sender = start(port, journal=str(tmp_path / name) if name else "", replay_seconds=0)
         put(sender, lines(0))
@@ -245,8 +247,8 @@ def test_a_line_is_counted_as_sent_once_though_it_was_sent_twice(start, quick, m
 
 def test_a_carbon_that_takes_nothing_is_left(start, quick, monkeypatch, caplog):
     monkeypatch.setattr(module, "_SEND_TIMEOUT", 0.2)
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
-        listener.settimeout(30)
+    with socket.create_server(("127.0.0.1", reserve_port())) as listener:
+        listener.settimeout(DEADLINE)
         sender = start(listener.getsockname()[1])
         for batch in range(40):
             put(sender, lines(batch, 20_000))
@@ -358,7 +360,7 @@ def test_what_had_to_be_sent_again_still_has_to_after_a_restart(start, quick, ca
 
 
 def test_fresh_lines_go_before_a_backlog(start):
-    port = free_port()
+    port = reserve_port()
     sender = start(port, replay_rate=1)
     backlog = [lines(index, stamp=NOW + index) for index in range(4)]
     for flush in backlog:
@@ -399,7 +401,7 @@ def test_the_pace_is_kept():
 
 def test_a_restart_sends_what_was_not_delivered_and_nothing_else(start):
     delivered_before(start, lines(0, stamp=NOW - 20), lines(1, stamp=NOW - 10))
-    sender = start(free_port())
+    sender = start(reserve_port())
     put(sender, lines(2), lines(3))
     assert sender.close(0) == []
     carbon = Listener()
@@ -412,7 +414,7 @@ def test_a_restart_sends_what_was_not_delivered_and_nothing_else(start):
 
 
 def test_a_journal_in_use_is_refused(start, tmp_path):
-    start(free_port())
+    start(reserve_port())
     with pytest.raises(InUse, match="another process uses this journal"):
         Sender(Settings(journal=str(tmp_path / "journal")))
 
@@ -428,7 +430,7 @@ def test_a_journal_that_cannot_be_used_is_named_and_lines_wait_in_memory(start, 
 
 
 def test_damaged_lines_are_counted_as_dropped(start, tmp_path):
-    sender = start(free_port())
+    sender = start(reserve_port())
     put(sender, lines(0, stamp=NOW), lines(1, 300, stamp=NOW + 1), lines(2, stamp=NOW + 2))
     assert sender.close(0) == []
     (path,) = (tmp_path / "journal").glob("*.log")
@@ -445,7 +447,7 @@ def test_damaged_lines_are_counted_as_dropped(start, tmp_path):
 
 
 def test_lines_that_a_full_journal_pushes_out_are_counted(start):
-    port = free_port()
+    port = reserve_port()
     sender = start(port, journal_bytes=1024**2)
     dropped = 0
     for batch in range(30):
@@ -503,7 +505,7 @@ def test_a_full_disk_delays_nothing(start, full_disk, caplog):
 
 
 def test_a_full_disk_without_carbon_keeps_the_newest_lines(start, full_disk):
-    port = free_port()
+    port = reserve_port()
     sender = start(port, queue_lines=1000)
     put(sender, lines(0, stamp=NOW))
     wait_for(lambda: sender.durable() == NOW, "the journal")
@@ -530,14 +532,14 @@ def test_a_full_disk_without_carbon_keeps_the_newest_lines(start, full_disk):
 
 
 def test_closing_with_a_full_disk_and_no_carbon_gives_the_lines_back(start, full_disk):
-    sender = start(free_port())
+    sender = start(reserve_port())
     full_disk[0] = True
     put(sender, lines(0), lines(1))
     assert sender.close(10) == lines(0) + lines(1)
 
 
 def test_the_limit_of_memory_is_none_for_what_the_disk_takes(start, quick):
-    sender = start(free_port(), queue_lines=1000)
+    sender = start(reserve_port(), queue_lines=1000)
     for batch in range(10):
         put(sender, lines(batch), commit=False)
         wait_for(lambda: not sender._inbox, "the lines to be taken")
@@ -576,7 +578,7 @@ def test_the_oldest_lines_go_when_the_queue_is_full():
 
 
 def test_the_oldest_lines_go_when_carbon_is_away(start):
-    sender = start(free_port(), queue_lines=1000, journal="")
+    sender = start(reserve_port(), queue_lines=1000, journal="")
     for batch in range(4):
         put(sender, lines(batch))
         wait_for(lambda: not sender._inbox, "the lines to be taken")
@@ -586,7 +588,7 @@ def test_the_oldest_lines_go_when_carbon_is_away(start):
 
 
 def test_closing_without_carbon_gives_the_lines_back(start):
-    sender = start(free_port(), journal="")
+    sender = start(reserve_port(), journal="")
     put(sender, lines(0))
     put(sender, lines(1), commit=False)
     # It ends with one attempt, not with the time.
@@ -594,7 +596,7 @@ def test_closing_without_carbon_gives_the_lines_back(start):
 
 
 def test_closing_does_not_wait_longer_for_a_carbon_that_does_not_read(start):
-    with socket.create_server(("127.0.0.1", free_port())) as listener:
+    with socket.create_server(("127.0.0.1", reserve_port())) as listener:
         sender = start(listener.getsockname()[1], journal="")
         put(sender, lines(0))
         connection, _ = listener.accept()
@@ -604,7 +606,7 @@ def test_closing_does_not_wait_longer_for_a_carbon_that_does_not_read(start):
 
 
 def test_closing_sends_what_is_only_in_memory_without_regard_to_the_pace(start):
-    port = free_port()
+    port = reserve_port()
     sender = start(port, journal="", replay_rate=1)
     for batch in range(20):
         put(sender, lines(batch, stamp=NOW + batch))

@@ -7,6 +7,7 @@ import stat
 import threading
 
 import pytest
+from ports import reserve_port
 from test_streams import has_ipv6
 
 from graphing.statsd import sockets as module
@@ -46,16 +47,7 @@ def passing(held, monkeypatch):
 
 @pytest.fixture
 def port():
-    """A port that is free for UDP and TCP on every address."""
-    for _ in range(100):
-        with socket.create_server(("0.0.0.0", 0)) as tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            number = tcp.getsockname()[1]
-            try:
-                udp.bind(("0.0.0.0", number))
-            except OSError:
-                continue
-            return number
-    raise AssertionError("no free port")
+    return reserve_port()
 
 
 def made(family, kind, address, *, listening=False):

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from ports import reserve_port
 from store_support import create, layout
 
 from graphing.store import StoreError
@@ -130,8 +131,7 @@ def test_an_answer_calls_nothing(configured, tmp_path):
 
 
 def test_a_cache_that_is_down_is_named(configured):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = reserve_port()
     with pytest.raises(StoreError, match=f"carbon-cache a does not answer on 127.0.0.1 port {port}"):
         configured(a=port).waiting(["a"])
 

@@ -7,7 +7,7 @@ import struct
 import threading
 
 import pytest
-from support import free_port
+from ports import reserve_port
 
 from graphing.checks import cache_query, carbon
 from graphing.checks.cache_query import NoAnswer
@@ -157,6 +157,6 @@ def test_what_is_no_carbon_cache_is_told_apart(answer):
 
 
 def test_a_cache_that_is_not_there_is_named():
-    port = free_port()
+    port = reserve_port()
     with pytest.raises(NoAnswer, match=f"port {port}: Connection refused"):
         cache_query.ask(port, ["a"])

@@ -6,7 +6,7 @@ import socket
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import wait_for
+from programs import wait_for
 
 from graphing.statsd import streams as module
 from graphing.statsd.streams import LONGEST_LINE, Lines, Streams

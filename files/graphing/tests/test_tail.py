@@ -8,6 +8,7 @@ import termios
 import threading
 
 import pytest
+from ports import reserve_port
 from test_console import Subject
 
 from graphing.statsd import tail
@@ -127,8 +128,7 @@ def test_nobody_reads_on(served):
 
 
 def test_a_console_that_does_not_answer_is_named(capsys):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = reserve_port()
     assert run("127.0.0.1", port, "", 1, io.StringIO()) == 1
     assert f"no StatsD console answers on 127.0.0.1 port {port}: " in capsys.readouterr().err
 

@@ -4,7 +4,9 @@ import socket
 import time
 
 import pytest
-from support import Carbon, free_port, wait_for
+from ports import reserve_port
+from programs import DEADLINE, wait_for
+from support import Carbon
 
 from graphing.statsd import watch as module
 from graphing.statsd.watch import Dialing, Watch, ended
@@ -27,12 +29,8 @@ def connected(carbon):
     return lambda: carbon._clients
 
 
-def listener():
-    return Carbon(free_port())
-
-
 def test_a_server_that_comes_back_is_told_with_when_it_was_last_alive(returns, caplog):
-    carbon = listener()
+    carbon = Carbon()
     watch = Watch([f"127.0.0.1:{carbon.port}"], returns.append)
     turn_until(watch, connected(carbon), "a connection")
     watch.turn()
@@ -53,7 +51,7 @@ def test_a_server_that_comes_back_is_told_with_when_it_was_last_alive(returns, c
 
 
 def test_the_first_success_is_no_return(returns, caplog):
-    port = free_port()
+    port = reserve_port()
     watch = Watch([f"127.0.0.1:{port}"], returns.append)
     turn_until(watch, lambda: "Connection refused" in caplog.text, "the refusal")
     carbon = Carbon(port)
@@ -66,7 +64,7 @@ def test_the_first_success_is_no_return(returns, caplog):
 
 
 def test_each_server_is_watched_by_itself(returns):
-    one, other = listener(), listener()
+    one, other = Carbon(), Carbon()
     watch = Watch([f"127.0.0.1:{one.port}", f"127.0.0.1:{other.port}"], returns.append)
     turn_until(watch, lambda: one._clients and other._clients, "both connections")
     watch.turn()
@@ -81,7 +79,7 @@ def test_each_server_is_watched_by_itself(returns):
 
 def test_what_a_server_says_is_noise(returns, caplog):
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
+        server.settimeout(DEADLINE)
         watch = Watch([f"127.0.0.1:{server.getsockname()[1]}"], returns.append)
         watch.turn()
         client, _ = server.accept()
@@ -106,7 +104,7 @@ def test_a_server_that_cannot_be_reached_is_named(returns, caplog, server):
 
 def test_a_server_by_ipv6(returns):
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        server.settimeout(30)
+        server.settimeout(DEADLINE)
         watch = Watch([f"[::1]:{server.getsockname()[1]}"], returns.append)
         watch.turn()
         server.accept()[0].close()
@@ -114,7 +112,7 @@ def test_a_server_by_ipv6(returns):
 
 
 def test_a_server_that_vanished_without_a_word_was_last_alive_before_the_silence(returns, monkeypatch):
-    carbon = listener()
+    carbon = Carbon()
     watch = Watch([f"127.0.0.1:{carbon.port}"], returns.append)
     turn_until(watch, connected(carbon), "a connection")
     watch.turn()
@@ -129,9 +127,9 @@ def test_a_server_that_vanished_without_a_word_was_last_alive_before_the_silence
 
 
 def test_dialing_tries_each_address(monkeypatch):
-    carbon = listener()
+    carbon = Carbon()
     kind = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
-    servers = ("255.255.255.255", 1), ("127.0.0.1", free_port()), ("127.0.0.1", carbon.port)
+    servers = ("255.255.255.255", 1), ("127.0.0.1", reserve_port()), ("127.0.0.1", carbon.port)
     addresses = [(*kind, server) for server in servers]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(addresses))
     dialing = Dialing("several", 2003)
@@ -148,14 +146,14 @@ def test_dialing_tries_each_address(monkeypatch):
 def test_dialing_gives_up_an_address_that_does_not_answer(monkeypatch):
     monkeypatch.setattr(module, "_CONNECT_TIMEOUT", 0.0)
     monkeypatch.setattr(module, "_ready", lambda *_: False)
-    dialing = Dialing("127.0.0.1", free_port())
+    dialing = Dialing("127.0.0.1", reserve_port())
     with pytest.raises(TimeoutError, match="no answer"):
         dialing.turn()
 
 
 def test_a_connection_to_itself_is_none():
     # Bound and connected to one address: what TCP may do by chance on one host.
-    port = free_port()
+    port = reserve_port()
     own = socket.socket()
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.bind(("127.0.0.1", port))

@@ -4,7 +4,6 @@ import http.server
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from support import DEADLINE, Carbon, Daemon, free_port, toml_text, udp_socket, wait_for
+from ports import reserve_port
+from programs import DEADLINE, Program, wait_for
+from support import Carbon, Daemon, toml_text, udp_socket
 
 from graphing.checks.settings import Settings, read_settings
 
@@ -41,13 +42,12 @@ class Host:
         self.folder = folder
         self.carbon = Carbon()
         self.inbox = udp_socket()
-        self.http_port = free_port()
+        self.http_port = reserve_port()
         self.hook = folder / "told"
         self.state_file = folder / "watchdog.json"
         self.log = folder / "watchdog.log"
         self.config = folder / "checks.toml"
         self.statsd = None
-        self.watchdogs = []
 
     def start_statsd(self):
         tables = {"console": {"http_port": self.http_port}}
@@ -73,14 +73,8 @@ class Host:
 
     def start_watchdog(self, **settings):
         self.configure(**settings)
-        with self.log.open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "graphing", "watchdog", "--config", str(self.config)],
-                env={**os.environ, "PYTHONPATH": str(SOURCE)},
-                stderr=log,
-            )
-        self.watchdogs.append(process)
-        return process
+        command = [sys.executable, "-m", "graphing", "watchdog", "--config", str(self.config)]
+        return Program(command, self.log, env={**os.environ, "PYTHONPATH": str(SOURCE)})
 
     def state(self):
         return json.loads(self.state_file.read_text()) if self.state_file.exists() else {"when": 0, "alarms": []}
@@ -100,10 +94,6 @@ class Host:
         return [(said["check"], said["alarm"]) for said in map(json.loads, lines)]
 
     def close(self):
-        for process in [*self.watchdogs, *([self.statsd.process] if self.statsd else [])]:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
         self.carbon.close()
         self.inbox.close()
 
@@ -115,8 +105,6 @@ def host(tmp_path):
     wait_for(lambda: made.carbon.points, "the first flush")
     yield made
     made.close()
-    for file in (tmp_path / "log", made.log):
-        print(file.read_text() if file.exists() else "")
 
 
 def test_a_clean_run_has_no_alarm(host):
@@ -134,8 +122,7 @@ def test_a_clean_run_has_no_alarm(host):
 def test_an_alarm_goes_on_and_off_and_is_told_once_each(host):
     host.start_watchdog()
     host.looks(25)
-    host.statsd.process.kill()
-    host.statsd.process.wait()
+    host.statsd.kill()
     wait_for(lambda: host.on() == {"event", "aggregator"}, host.on)
     host.looks(10)
     wait_for(lambda: sorted(host.told()) == [("aggregator", "on"), ("event", "on")], host.told)
@@ -159,7 +146,7 @@ def test_carbon_away_and_a_closed_socket_are_alarms(host):
     host.carbon = Carbon(host.carbon.port)
     wait_for(lambda: not host.on(), host.on)
     host.inbox.close()
-    host.statsd.process.kill()
+    host.statsd.kill()
     wait_for(lambda: "event" in host.on(), host.on)
     event = next(alarm for alarm in host.state()["alarms"] if alarm["check"] == "event")
     assert "stops at socket: nobody listens on" in event["what"]
@@ -168,10 +155,9 @@ def test_carbon_away_and_a_closed_socket_are_alarms(host):
 def test_the_next_watchdog_does_not_tell_again(host):
     first = host.start_watchdog()
     host.looks(25)
-    host.statsd.process.kill()
+    host.statsd.kill()
     wait_for(lambda: len(host.told()) == 2, host.told)
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(DEADLINE) == 0
+    first.stop()
     host.start_watchdog()
     host.looks(30)
     assert host.on() == {"event", "aggregator"}
@@ -179,7 +165,7 @@ def test_the_next_watchdog_does_not_tell_again(host):
 
 
 def test_nothing_is_an_alarm_during_the_grace(host):
-    host.statsd.process.kill()
+    host.statsd.kill()
     host.start_watchdog(grace=3600)
     host.looks(30)
     assert host.on() == set()
@@ -188,7 +174,7 @@ def test_nothing_is_an_alarm_during_the_grace(host):
 def test_a_hook_that_hangs_delays_no_look(host):
     host.start_watchdog(command=[sys.executable, "-c", "import time; time.sleep(3600)"])
     host.looks(25)
-    host.statsd.process.kill()
+    host.statsd.kill()
     wait_for(host.on, host.on)
     host.looks(30)
 
@@ -223,7 +209,7 @@ def test_a_webhook_gets_each_change_once_and_its_failure_is_logged_once(host, co
     webhook = Webhook(code)
     host.start_watchdog(webhook=webhook.url, command=[])
     host.looks(25)
-    host.statsd.process.kill()
+    host.statsd.kill()
     wait_for(lambda: len(webhook.posts) == 2, lambda: webhook.posts)
     host.start_statsd()
     wait_for(lambda: len(webhook.posts) == 4, lambda: webhook.posts)
@@ -269,8 +255,7 @@ def test_the_doctor_misses_the_watchdog(host):
 
 def test_the_doctor_names_the_hop(host):
     host.configure()
-    host.statsd.process.kill()
-    host.statsd.process.wait()
+    host.statsd.kill()
     found = doctor(host)
     assert found.returncode == 2
     assert "stops at aggregator: no /statusz on 127.0.0.1 port" in found.stdout

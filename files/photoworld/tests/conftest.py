@@ -1,56 +1,66 @@
 """A StatsD that listens for real, a forum that reports to it, and somebody who clicks through its pages."""
 
 import os
+import queue
 import re
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from programs import DEADLINE, no_program_outlives_its_test, wait_for
 from werkzeug.test import TestResponse
 
 from photoworld.app import create_app
 from photoworld.settings import Settings
 
-DEADLINE = 30.0
+__all__ = ["no_program_outlives_its_test"]
 
 # The processes that the tests start find the package where the tests do.
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1] / "src")
 
 
 class StatsD:
-    """A UDP socket that remembers every line it was sent."""
+    """A UDP socket that remembers every line it was sent; a thread reads it, so that the kernel has room for all."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024 * 1024)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(DEADLINE)
         self.port: int = self._socket.getsockname()[1]
         self.lines: list[str] = []
+        self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._receive, daemon=True)
+        self._reader.start()
+
+    def _receive(self) -> None:
+        while (datagram := self._socket.recv(65536).decode("ascii")) != "end":
+            self._arrived.put(datagram)
 
     def read(self) -> list[str]:
         """Return the lines that arrived since the last call: all that were sent before a mark of our own."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-            own.sendto(b"mark", ("127.0.0.1", self.port))
+        self._send("mark")
         new: list[str] = []
-        while (line := self._socket.recv(65536).decode("ascii")) != "mark":
-            new += line.split("\n")
+        while (datagram := self._arrived.get(timeout=DEADLINE)) != "mark":
+            new += datagram.split("\n")
         self.lines += new
         return new
 
     def wait_for(self, wanted: str) -> None:
         """Return as soon as this line has arrived."""
-        end = time.monotonic() + DEADLINE
-        while wanted not in self.lines:
-            assert time.monotonic() < end, f"never arrived: {wanted}"
-            self.lines += self._socket.recv(65536).decode("ascii").split("\n")
+        wait_for(lambda: wanted in self.lines or wanted in self.read(), wanted)
 
     def close(self) -> None:
+        self._send("end")
+        self._reader.join()
         self._socket.close()
+
+    def _send(self, word: str) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+            own.sendto(word.encode(), ("127.0.0.1", self.port))
 
 
 class Person:
@@ -85,19 +95,6 @@ class Person:
 
     def reply(self, thread: int = 1, body: str = "Nice.") -> TestResponse:
         return self.send(f"/threads/{thread}/reply", page=f"/threads/{thread}", body=body)
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Return once the condition holds; fail loudly if it never does."""
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"never happened: {what}"
-        time.sleep(0.02)
-
-
-@pytest.fixture(name="wait_until")
-def _wait_until() -> Callable[[Callable[[], object], str], None]:
-    return wait_until
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ports import reserve_port
+from programs import DEADLINE
 
 from photoworld import accounts
 from photoworld.simulate import forms, wave, words
@@ -83,13 +84,6 @@ def test_no_page_is_too_strange_to_read(text):
     forms.read(f"<form action='{text}'><input name={text}><a href={text}")
 
 
-@pytest.fixture
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class _Faulty(BaseHTTPRequestHandler):
     """Well by its own account, and yet every page is a fault."""
 
@@ -101,14 +95,15 @@ class _Faulty(BaseHTTPRequestHandler):
         pass
 
 
-def test_visitors_wait_for_a_site_that_is_away_and_end_when_told(free_port):
-    command = [sys.executable, "-m", "photoworld", "simulate", "--url", f"http://127.0.0.1:{free_port}"]
+def test_visitors_wait_for_a_site_that_is_away_and_end_when_told():
+    port = reserve_port()
+    command = [sys.executable, "-m", "photoworld", "simulate", "--url", f"http://127.0.0.1:{port}"]
     with subprocess.Popen([*command, "--rate", "200"], stderr=subprocess.PIPE, text=True) as process:
-        give_up = threading.Timer(30, process.kill)
+        give_up = threading.Timer(DEADLINE, process.kill)
         give_up.start()
-        assert process.stderr.readline() == f"visiting http://127.0.0.1:{free_port}\n"
+        assert process.stderr.readline() == f"visiting http://127.0.0.1:{port}\n"
         assert process.stderr.readline().startswith("the site is away: ")
-        server = ThreadingHTTPServer(("127.0.0.1", free_port), _Faulty)
+        server = ThreadingHTTPServer(("127.0.0.1", port), _Faulty)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert process.stderr.readline() == "the site is back\n"
         assert process.stderr.readline() == "the site is away: / answers 502\n"

@@ -18,6 +18,10 @@ CASES = {
         {"statsd_flush_interval": 60},
         "statsd_flush_interval is 60 s but carbon keeps a point every 10 s",
     ),
+    "tags that carbon would refuse": (
+        {"statsd_settings": {"tags": "graphite"}},
+        "statsd_settings.tags is graphite, but carbon_tags is false",
+    ),
     "a rule that is never reached": (
         {"carbon_schemas": [{"name": n, "pattern": ".*", "retentions": "10s:6h"} for n in ("all", "web")]},
         "web: pattern '.*' is never reached: rule all before it takes all it matches",

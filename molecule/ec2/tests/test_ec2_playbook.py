@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import stat
 import subprocess
 import urllib.request
@@ -12,16 +11,11 @@ import boto3
 import pretended_aws
 import pytest
 from playbook import ROOT, run_playbook
+from ports import reserve_port
 
 REGION = "eu-central-1"
 OFFICE = "192.0.2.0/24"
 ASKED_FOR = {"statsd_networks": ["198.51.100.0/24"], "ec2_tags": {"team": "graphs"}, "graphite_web_port": 443}
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Account:
@@ -75,7 +69,7 @@ class Account:
 @pytest.fixture(scope="module")
 def pretended(tmp_path_factory):
     directory = tmp_path_factory.mktemp("ec2")
-    port = free_port()
+    port = reserve_port()
     pretended_aws.start(directory / "aws", port)
     account = Account(directory, port)
     shutil.copytree(ROOT / "inventory/ec2", account.inventory, ignore=shutil.ignore_patterns("secrets"))
@@ -161,7 +155,7 @@ def test_a_subnet_that_is_not_there_is_named(account):
 
 
 def test_a_region_without_the_image_is_named(tmp_path, account, monkeypatch):
-    port = free_port()
+    port = reserve_port()
     pretended_aws.start(tmp_path / "aws", port, with_images=False)
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")

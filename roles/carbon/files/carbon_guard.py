@@ -11,8 +11,8 @@ it, drops what it may not create yet, closes a connection at a line it cannot re
 - a new series for which MAX_CREATES_PER_MINUTE has no room waits in the cache;
 - a new file appears whole: a graph that is asked for while it is being made would fail, with all the others in it;
 - a file that is shorter than its header says, or has none, is set aside as .corrupt, and a new one is made;
-- a line that is none, or is dated more than FUTURE_SECONDS ahead or before the longest retention, is refused, and the
-  connection goes on;
+- a line that is none, has tags where these are off or a name that nobody could ask for, or is dated more than
+  FUTURE_SECONDS ahead or before the longest retention, is refused, and the connection goes on;
 - a sender whose connection broke may have lost lines with it (carbon-c-relay gives one up after ten seconds, and what
   was under way in it): connections that only watch end, so that the aggregator sends again;
 - a stop reads what has come, then breaks the connections, so that the relay keeps what it sends next: after an end in
@@ -26,6 +26,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import select
 import struct
 import sys
@@ -39,6 +40,10 @@ WHOLE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 RETRY_SECONDS = 5.0
 """After a write that the disk refused."""
+
+UNFIT = re.compile(r"""[^!-~]|[/*?\[\]{}(),'"|\\<>]""").search
+"""Finds what no name can hold: a slash cannot be in that of a file, the others mean something in a target of
+graphite-web, whose grammar has ASCII alone, or are taken for HTML by its pages."""
 
 LONGEST_LINE = 16384
 LONGEST_PART = 251
@@ -76,7 +81,7 @@ class Point(NamedTuple):
 
 
 def parse(line: bytes) -> Point:
-    """Read `NAME VALUE TIMESTAMP`. Raises Refused."""
+    """Read `NAME VALUE TIMESTAMP`; of the name, all is checked but its tags. Raises Refused."""
     if len(line) > LONGEST_LINE:
         raise Refused("malformed", f"longer than {LONGEST_LINE} bytes")
     try:
@@ -88,12 +93,43 @@ def parse(line: bytes) -> Point:
         raise Refused("malformed", "not NAME VALUE TIMESTAMP") from None
     if not math.isfinite(point.value) or not math.isfinite(point.timestamp):
         raise Refused("malformed", "not a finite number")
-    path = metric.split(";")[0]
-    if not metric.isprintable() or "/" in path:
-        raise Refused("malformed", "a name that cannot be that of a file")
-    if any(not 1 <= len(part.encode()) <= LONGEST_PART for part in path.split(".")):
-        raise Refused("malformed", f"a part of the name is empty or longer than {LONGEST_PART} bytes")
+    if not metric.isprintable():
+        raise Refused("malformed", "a name with characters that cannot be shown")
+    check_name(metric.split(";")[0])
     return point
+
+
+def check_name(name: str) -> None:
+    """Refuse a name, without its tags, under which its series could not be stored or not be found."""
+    unfit = UNFIT(name)
+    if unfit:
+        raise Refused("malformed", f"{unfit[0]} in a name, by which graphite-web could not find it")
+    if name.startswith("~"):
+        raise Refused("malformed", "a name that begins with ~, which carbon would leave out")
+    if any(not 1 <= len(part) <= LONGEST_PART for part in name.split(".")):
+        raise Refused("malformed", f"a part of the name is empty or longer than {LONGEST_PART} bytes")
+
+
+def refuse_tags(metric: str) -> None:
+    """Refuse tags where they are off: carbon would store the series under a hash, of which nothing keeps the name."""
+    if ";" in metric:
+        raise Refused("tagged", "tags are off: set carbon_tags: true, or send the name without them")
+
+
+def tags_by(read: Callable[[str], Any]) -> Callable[[str], None]:
+    """Return a check that refuses tags which carbon's own reader would not take, or would make another name of."""
+
+    def check(metric: str) -> None:
+        if ";" not in metric:
+            return
+        try:
+            stored = read(metric).path
+        except Exception as error:  # Exception itself is what carbon raises
+            raise Refused("malformed", f"tags that carbon does not take: {error}") from None
+        if set(stored.split(";")) != set(metric.split(";")):
+            raise Refused("malformed", f"tags of which carbon would make {stored}")
+
+    return check
 
 
 def check_time(timestamp: float, now: float, future_seconds: float, longest_seconds: float) -> None:
@@ -163,6 +199,8 @@ class Counted:
 
     refused_malformed: int = 0
     """Lines."""
+    refused_tagged: int = 0
+    """Lines with tags, where these are off."""
     refused_future: int = 0
     refused_old: int = 0
     files_corrupt: int = 0
@@ -444,16 +482,14 @@ def has_sent(receiver: Any) -> bool:
     return getattr(receiver, "has_sent_lines", False)
 
 
-def guard_lines(
-    receiver: Any, future_seconds: float, longest_seconds: float, counted: Counted, complain: Complaints
-) -> None:
-    """Let a receiver refuse lines without an end of its connection."""
+def guard_lines(receiver: Any, check: Callable[[Point], None], counted: Counted, complain: Complaints) -> None:
+    """Let a receiver refuse lines without an end of its connection; `check` raises Refused."""
 
     def line_received(self: Any, line: bytes) -> None:
         self.has_sent_lines = True
         try:
             point = parse(line)
-            check_time(point.timestamp, time.time(), future_seconds, longest_seconds)
+            check(point)
         except Refused as refused:
             name = f"refused_{refused.kind}"
             setattr(counted, name, getattr(counted, name) + 1)
@@ -522,6 +558,7 @@ def install() -> None:
     """Guard carbon, whose settings have been read by now: its modules look at them when they are imported."""
     from carbon import cache, database, instrumentation, log, protocols, state, writer
     from carbon.conf import settings
+    from carbon.util import TaggedSeries
     from twisted.internet import reactor
     from twisted.internet.task import LoopingCall, deferLater
 
@@ -532,8 +569,14 @@ def install() -> None:
     store = Store(cache.MetricCache(), state.database, disk, counted, complain)
     store.may_create = lambda: writer.CREATE_BUCKET is None or writer.CREATE_BUCKET.tokens >= 1
     store.put()
-    longest = longest_retention(writer.SCHEMAS)
-    guard_lines(protocols.MetricLineReceiver, float(settings.FUTURE_SECONDS), longest, counted, complain)
+    future, longest = float(settings.FUTURE_SECONDS), longest_retention(writer.SCHEMAS)
+    check_tags = tags_by(TaggedSeries.parse) if settings.ENABLE_TAGS else refuse_tags
+
+    def check(point: Point) -> None:
+        check_tags(point.metric)
+        check_time(point.timestamp, time.time(), future, longest)
+
+    guard_lines(protocols.MetricLineReceiver, check, counted, complain)
     door = Door(protocols, state, reactor.callLater)
     recorder = Recorder(counted, door, store)
     record_own = instrumentation.recordMetrics
