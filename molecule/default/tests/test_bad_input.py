@@ -8,8 +8,16 @@ CASES = {
         {"carbon_retentoins": "10s:6h"},
         "carbon_retentoins is not a variable of role carbon (did you mean carbon_retentions?)",
     ),
-    "a wrong type": ({"statsd_port": "many"}, "argument 'statsd_port' is of type"),
-    "a wrong choice": ({"statsd_namespace": "fancy"}, "value of statsd_namespace must be one of: plain, etsy, legacy"),
+    "a wrong type": (
+        {"statsd_port": "many"},
+        "statsd_port 'many': is text and must be a whole number, without quotes.",
+    ),
+    "a wrong choice": ({"statsd_namespace": "fancy"}, "statsd_namespace 'fancy': must be one of plain, etsy, legacy."),
+    "a name with an empty level": ({"statsd_prefix": "a..b"}, "statsd_prefix 'a..b': must be \"\" or a name: letters"),
+    "settings of the aggregator that contradict each other": (
+        {"statsd_settings": {"health_prefix": "stats"}},
+        "statsd.health_prefix = 'stats': must differ from statsd.prefix",
+    ),
     "a retention that whisper would refuse": (
         {"carbon_retentions": "10s:6h,15s:7d"},
         "each step must be a multiple of the one before",
@@ -34,6 +42,10 @@ CASES = {
         {"graphite_web_users": [{"username": "admin"}]},
         "graphite_web_users: each account may stand once",
     ),
+    "a rule that carbon would read otherwise": (
+        {"carbon_schemas": [{"name": "all", "pattern": ".*\n", "retentions": "10s:6h"}]},
+        "carbon_schemas: all: pattern '.*\\n' has a line break or another control character: write \\n",
+    ),
     "a weak password": ({"graphite_web_admin_password": "short"}, "shorter than 8 characters"),
 }
 
@@ -47,3 +59,17 @@ def test_it_is_refused_before_anything_changes(case):
     assert complaint in run.words, run.output
     assert "changed=1" not in run.words, run.output
     assert "changed=0" in run.words, run.output
+
+
+def test_all_of_it_is_told_at_once_and_no_secret():
+    given = {
+        "carbon_retentions": ["10s:6h"],
+        "graphite_web_admin_user": "o'neil",
+        "graphite_web_admin_password": 12345678,
+    }
+    run = run_playbook("site", ROOT / "molecule/default/inventory", "--limit=molecule-graphing-debian13", **given)
+    assert "carbon_retentions ['10s:6h']: is a list and must be text" in run.words, run.output
+    assert 'graphite_web_admin_user "o\'neil": must be letters, digits and' in run.words
+    assert "graphite_web_admin_password is a number and must be text: put it in quotes" in run.words
+    assert "12345678" not in run.words
+    assert "changed=0" in run.words
