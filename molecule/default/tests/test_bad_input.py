@@ -34,6 +34,10 @@ CASES = {
         {"graphite_web_port": 2103},
         "is taken by carbon-cache; role graphite_web needs it",
     ),
+    "one port for two": (
+        {"statsd_console_port": 2003},
+        "Port 2003/tcp is wanted by role carbon and by statsd_console_port: give one of them another.",
+    ),
     "a system that no test covers": (
         {"_host_debian_releases": ["99"]},
         "the platform is tested on Debian 99. Use a host",
@@ -72,4 +76,18 @@ def test_all_of_it_is_told_at_once_and_no_secret():
     assert 'graphite_web_admin_user "o\'neil": must be letters, digits and' in run.words
     assert "graphite_web_admin_password is a number and must be text: put it in quotes" in run.words
     assert "12345678" not in run.words
+    assert "changed=0" in run.words
+
+
+def test_a_time_zone_that_the_host_does_not_know(host):
+    zone = "/usr/share/zoneinfo/Europe/Berlin"
+    name = host.backend.get_hostname()
+    host.check_output(f"mv {zone} {zone}.away")
+    try:
+        run = run_playbook(
+            "site", ROOT / "molecule/default/inventory", f"--limit={name}", graphite_web_time_zone="Europe/Berlin"
+        )
+    finally:
+        host.check_output(f"mv {zone}.away {zone}")
+    assert f"graphite_web_time_zone Europe/Berlin: {name} does not know it." in run.words, run.output
     assert "changed=0" in run.words
