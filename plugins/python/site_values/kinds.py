@@ -135,6 +135,7 @@ _HERE = "must be a whole path of this computer without quotes, \\, $ and braces"
 
 KINDS: Mapping[str, Reader] = {
     "any": lambda value: value,
+    "rule": lambda value: value,  # carbon_rules.py knows what to write instead
     "text": _text(1, MOST_TEXT),
     "text or empty": _text(0, MOST_TEXT),
     "full name or empty": _text(0, 150),

@@ -68,12 +68,14 @@ def _wrong_type(kind: str, value: object) -> str:
     if isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted):
         return ""
     found = "empty" if value is None else next((noun for kind, noun in _NOUNS.items() if isinstance(value, kind)), "")
+    if wanted == (str,) and isinstance(value, list | dict):
+        remedy = 'must be text: write "..."'
     return f"is {found or type(value).__name__} and {remedy}"
 
 
 def _wrong_text(kind: str, value: object) -> str:
     """What no file would hold as it stands."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or kind == "rule":
         return ""
     allowed = "\n" if kind.startswith("banner") else ""
     if any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") and sign not in allowed for sign in value):
