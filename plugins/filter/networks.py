@@ -5,35 +5,25 @@ Pure functions. A network is written as 192.0.2.0/24 or 2001:db8::/32.
 
 from __future__ import annotations
 
-import ipaddress
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+from site_values.network import problem
 
 
 def network_problems(networks: object, variable: str) -> list[str]:
     """What is wrong with the value of a variable that lists networks, as sentences; an empty list when it is right."""
     if not isinstance(networks, list):
         return [f"{variable} is {networks!r}, which is no list: write {variable}: [192.0.2.0/24]."]
-    found = []
-    for network in networks:
-        try:
-            ipaddress.ip_network(str(network))
-        except ValueError:
-            found.append(f"{variable}: {network} is not a network: {_meant(str(network))}.")
-    return found
+    return [f"{variable}: {network} {wrong}." for network in networks if (wrong := problem(network))]
 
 
 def everywhere(networks: list[str]) -> list[str]:
     """Those of the networks that are the whole internet."""
     return [network for network in networks if str(network).endswith("/0")]
-
-
-def _meant(text: str) -> str:
-    """A guess at what should stand there."""
-    try:
-        return f"write {ipaddress.ip_network(text, strict=False)}"
-    except ValueError:
-        return "write it like 192.0.2.0/24 or 2001:db8::/32, a single address like 192.0.2.7/32"
 
 
 def security_group_rules(opened: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,7 +1,14 @@
 """Retentions and rules of carbon: what is refused before a host changes."""
 
+import configparser
+
+import odd_rules
 import pytest
 import whisper
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphing.store.rules import Rules
 
 GOOD = "10s:6h,1m:7d,10m:90d,1h:5y"
 
@@ -106,3 +113,56 @@ def test_a_wrong_aggregation_is_named(rules, rule, complaint):
     problems = rules.aggregation_problems([{"name": "x", "pattern": ".*", **rule}])
     assert len(problems) == 1
     assert complaint in problems[0]
+
+
+@pytest.mark.parametrize(("pattern", "passes"), odd_rules.PATTERNS.items())
+def test_an_odd_pattern_passes_or_is_named_with_what_to_write(rules, pattern, passes):
+    for problems in (
+        rules.schema_problems(odd_rules.schemas(pattern), 10),
+        rules.aggregation_problems(odd_rules.aggregation(pattern)),
+    ):
+        assert problems == [] if passes else len(problems) == 1 and problems[0].startswith(f"odd: pattern {pattern!r} ")
+
+
+@pytest.mark.parametrize(("retentions", "told"), odd_rules.RETENTIONS.items())
+def test_an_odd_retention_is_written_as_carbon_reads_it_or_is_refused(rules, retentions, told):
+    problems = rules.schema_problems(odd_rules.schemas(retentions=retentions), 10)
+    assert (problems == []) == (told is not None)
+    if told is not None:
+        assert rules.retention_written(retentions) == told
+        assert rules.retention_archives(told) == rules.retention_archives(retentions)
+        assert rules.retention_archives(told) == [whisper.parseRetentionDef(part) for part in told.split(",")]
+
+
+@pytest.mark.parametrize(("name", "passes"), odd_rules.NAMES.items())
+def test_an_odd_name_passes_or_is_named(rules, name, passes):
+    assert (rules.schema_problems(odd_rules.schemas(name=name), 10) == []) == passes
+    assert (rules.aggregation_problems(odd_rules.aggregation(name=name)) == []) == passes
+
+
+@pytest.mark.parametrize(("factor", "passes"), odd_rules.FACTORS.items())
+def test_an_odd_share_passes_or_is_named(rules, factor, passes):
+    problems = rules.aggregation_problems(odd_rules.aggregation(factor=factor))
+    assert problems == [] if passes else f"odd: x_files_factor {factor!r} is not between" in problems[0]
+
+
+def test_the_last_rule_is_no_rule_without_a_pattern(rules):
+    """carbon skips it, and falls back to one of its own."""
+    assert rules.schema_problems([schema(pattern="")], 10)
+
+
+@given(pattern=st.one_of(st.text(max_size=20), st.text("ab%#;=:[]()$ \\\t\n\r", max_size=12)))
+def test_every_pattern_that_passes_is_read_back_as_it_was(rules, tmp_path_factory, pattern):
+    """By the project's own reader; carbon's own does it on hosts (molecule/default/tests/test_carbon_rules.py)."""
+    schemas, aggregation = odd_rules.schemas(pattern), odd_rules.aggregation(pattern)
+    if rules.schema_problems(schemas, 10):
+        return
+    folder = tmp_path_factory.mktemp("carbon", numbered=True)
+    (folder / "storage-schemas.conf").write_text(odd_rules.written("schemas", schemas), encoding="utf-8")
+    (folder / "storage-aggregation.conf").write_text(odd_rules.written("aggregation", aggregation), encoding="utf-8")
+    for name in ("storage-schemas.conf", "storage-aggregation.conf"):
+        parser = configparser.ConfigParser()
+        parser.read(folder / name, encoding="utf-8")
+        assert parser.sections() == ["odd", "default"]
+        assert parser["odd"]["pattern"] == pattern
+    assert Rules(folder).layout("abc").archives

@@ -63,6 +63,27 @@ def test_a_graph_becomes_what_graphite_web_saves(dashboards):
             {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{"title": "x", "targets": ["sum(a"]}]},
             "unbalanced brackets",
         ),
+        (
+            {"name": "A", "minutes": "15", "refresh": 1, "graphs": [GRAPH]},
+            "minutes '15' must be a whole number above 0",
+        ),
+        ({"name": "A", "minutes": 1, "refresh": 0, "graphs": [GRAPH]}, "refresh 0 must be a whole number above 0"),
+        ({"name": 1, "minutes": 1, "refresh": 1, "graphs": [GRAPH]}, "name 1 must be text that is not empty"),
+        ({"name": "A", "minutes": 1, "refresh": 1, "graphs": {"a": 1}}, "graphs {'a': 1} must be a list"),
+        (
+            {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{"title": "x", "targets": "a.b"}]},
+            "graph 1: targets 'a.b' must be a list",
+        ),
+        (
+            {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{"title": "x", "targets": [1]}]},
+            "graph 1: targets [1] must be a list of text",
+        ),
+        (
+            {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, "area": "full"}]},
+            "area 'full' must be one of",
+        ),
+        ({"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, "max": "9"}]}, "max '9' must be a number"),
+        ({"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, 5: 1}]}, "graph 1: unknown key 5"),
     ],
 )
 def test_a_wrong_dashboard_is_explained(dashboards, dashboard, complaint):

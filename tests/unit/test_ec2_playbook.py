@@ -32,6 +32,10 @@ REFUSED = {
         {"carbon_retentions": "10s"},
         "'10s' is not STEP:LENGTH, for example 10s:6h",
     ),
+    "a retention that is a list": (
+        {"carbon_retentions": ["10s:6h"]},
+        "carbon_retentions ['10s:6h']: is a list and must be",
+    ),
     "a state that is none": ({"ec2_state": "gone"}, "value of ec2_state must be one of: present, absent"),
     "a name that is none": ({"ec2_name": "My Graphs"}, "ec2_name is My Graphs; it becomes the name of a host"),
 }

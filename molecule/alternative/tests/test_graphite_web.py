@@ -9,6 +9,7 @@ ACCOUNTS = """
     select username, is_superuser, email, first_name || ' ' || last_name
     from auth_user where username <> 'default' order by 1
 """
+BOB = 'bob\'s "own" $pass%word\\ ö😀'
 SECRETS = Path(__file__).parents[1] / "inventory/secrets/molecule-alternative/elsewhere"
 
 
@@ -66,7 +67,7 @@ def test_dashboards_are_kept_there(host, site):
 
 @pytest.mark.parametrize(
     ("user", "password"),
-    [("boss", "not-generated-but-given"), ("bob", "bobs-own-password"), ("ann", SECRETS / "graphite_web_ann_password")],
+    [("boss", "not-generated-but-given"), ("bob", BOB), ("ann", SECRETS / "graphite_web_ann_password")],
 )
 def test_the_accounts_have_their_passwords(site, user, password):
     given = password.read_text().strip() if isinstance(password, Path) else password

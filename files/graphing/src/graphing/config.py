@@ -50,7 +50,12 @@ def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] 
 
     Raises ConfigError. `check` runs only when every key is good by itself.
     """
-    document = _parse(path)
+    return loads(_content(path), path, tables, check)
+
+
+def loads(content: str, path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] = lambda _: ()) -> T:
+    """Read the content of a file as `load` does; `path` is what complaints call it."""
+    document = _parse(content, path)
     complaints: list[Complaint] = []
     fields = {field.name: field for field in dataclasses.fields(tables)}  # type: ignore[arg-type]  # T has no bound that says dataclass
     complaints += _unknown("", document, fields)
@@ -69,13 +74,18 @@ def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] 
     return result
 
 
-def _parse(path: Path) -> dict[str, object]:
+def _content(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(path, [Complaint("", None, f"can't be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         raise ConfigError(path, [Complaint("", None, f"is not UTF-8 text: {error.reason}")]) from error
+
+
+def _parse(content: str, path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(path, [Complaint("", None, f"is not valid TOML: {error}")]) from error
 

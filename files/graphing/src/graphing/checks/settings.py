@@ -3,16 +3,33 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from graphing.config import Complaint, list_of, load, number, setting, table_of, text, whole
 
 _path = text(r"/[^\0]*[^\0/]|/", "must be an absolute path")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
 _name = text(r"[A-Za-z0-9_.@-]{1,100}", "must be letters, digits and _ . @ -")
-_url_or_empty = text(r"(https?://[^\s/]+[^\s]*)?", 'must begin with http:// or https://, or be ""')
+_url_text = text(
+    r"(https?://[!-.0-~][!-~]*)?", 'must begin with http:// or https://, letters beyond ASCII written as %XX, or be ""'
+)
 _render = text(
     r"(unix:/[^\0]*[^\0/]|http://[^\s/]+)?", 'must be unix:PATH or http://HOST:PORT of the web application, or ""'
 )
+
+
+def _url_or_empty(value: object) -> str:
+    """An address that can be asked: urllib refuses others only when it asks."""
+    url: str = _url_text(value)
+    try:
+        known = not url or (urlsplit(url).hostname and urlsplit(url).port != 0)
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError("must name a host, and a port from 1 to 65535 if any")
+    return url
+
+
 _word = text(r"[^\0]+", "must be the words of a command, each a string")
 _seconds = number(lambda seconds: seconds > 0, "must be a number of seconds above 0")
 

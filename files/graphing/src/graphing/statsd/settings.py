@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graphing.config import Complaint, flag, list_of, load, number, one_of, setting, table_of, text, whole
+from graphing.config import Complaint, flag, list_of, load, loads, number, one_of, setting, table_of, text, whole
 from graphing.statsd.aggregate import Rules
 from graphing.statsd.naming import Naming, conflict_in_plain, etsy, legacy, plain
 from graphing.statsd.protocol import Kind
@@ -150,6 +150,11 @@ class Settings:
 def read_settings(path: Path) -> Settings:
     """Read and check a file; raise ConfigError with everything that is wrong."""
     return load(path, Settings, _contradictions)
+
+
+def check_settings(content: str, path: Path) -> Settings:
+    """Check what is to be written to a file, as `read_settings` does."""
+    return loads(content, path, Settings, _contradictions)
 
 
 def _contradictions(settings: Settings) -> Iterator[Complaint]:

@@ -39,7 +39,7 @@ class Rules:
 
 
 def _rules(path: Path, read: Any) -> list[_Rule]:
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser()  # as carbon's: %% is a %
     try:
         with path.open(encoding="utf-8") as lines:
             parser.read_file(lines)
@@ -54,7 +54,7 @@ def _rules(path: Path, read: Any) -> list[_Rule]:
             told = read(options)
             if told is not None and options.get("pattern"):
                 rules.append(_Rule(re.compile(options["pattern"]), told))
-        except (ValueError, re.error, whisper.InvalidConfiguration) as error:
+        except (ValueError, re.error, configparser.Error, whisper.InvalidConfiguration) as error:
             raise StoreError(f"{path}: [{section}]: {error}") from error
     return rules
 
