@@ -30,7 +30,7 @@ method, url, form, headers, authority = json.load(sys.stdin)
 trust = ssl.create_default_context(cafile=authority) if url.startswith("https:") else None
 class Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_): return None
-data = urllib.parse.urlencode(form).encode() if form is not None else None
+data = urllib.parse.urlencode(form, doseq=True).encode() if form is not None else None
 request = urllib.request.Request(url, data=data, headers=headers, method=method)
 try:
     answer = urllib.request.build_opener(Stay(), urllib.request.HTTPSHandler(context=trust)).open(request, timeout=120)
@@ -66,7 +66,7 @@ class Site:
         """Send datagrams within one flush interval; the timestamp that their numbers get."""
         return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.statsd, self.port, datagrams]))
 
-    def request(self, path: str, form: dict[str, str] | None = None, **headers: str) -> dict[str, Any]:
+    def request(self, path: str, form: dict[str, str | list[str]] | None = None, **headers: str) -> dict[str, Any]:
         """Ask the web server for a path of graphite-web, or for a whole address; status, body and headers."""
         method = "GET" if form is None else "POST"
         url = self.web + path if path.startswith("/") else path

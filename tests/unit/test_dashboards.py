@@ -72,6 +72,10 @@ def test_a_graph_becomes_what_graphite_web_saves(dashboards):
             {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{"title": "x", "targets": ["sum(a"]}]},
             "unbalanced brackets",
         ),
+        (
+            {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, "targets": ["stats.logins.count"] * 1200}]},
+            "draw them in several graphs",
+        ),
     ],
 )
 def test_a_wrong_dashboard_is_explained(dashboards, dashboard, complaint):

@@ -10,10 +10,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 WIDTH, HEIGHT = 560, 280
+# Bytes that the targets of a graph may take in the address of its picture: with all else, nginx takes 32 KiB.
+LONGEST = 31_000
 GRAPH_KEYS = {"title", "targets", "min", "max", "unit", "area", "colors"}
 DASHBOARD_KEYS = {"name", "minutes", "refresh", "graphs"}
 # Readable on graphite-web's black as well as on white.
 COLORS = ["#4fa8e0", "#f0a030", "#5fc26b", "#e0605f", "#b48be0", "#e6d34c", "#6fd6cf", "#c8c8c8"]
+
+
+def _targets(graph: dict[str, Any]) -> str:
+    """Its targets as they stand in an address."""
+    return urlencode([("target", target) for target in graph["targets"]])
 
 
 def dashboard_problems(dashboard: Any) -> list[str]:
@@ -33,6 +40,10 @@ def dashboard_problems(dashboard: Any) -> list[str]:
             for target in graph["targets"]
             if target.count("(") != target.count(")")
         ]
+        if (size := len(_targets(graph))) > LONGEST:
+            problems.append(
+                f"{where}: targets of {size} bytes, and an address holds {LONGEST}: draw them in several graphs"
+            )
     return problems
 
 
@@ -71,8 +82,7 @@ def dashboard_state(dashboard: dict[str, Any]) -> dict[str, Any]:
     graphs = []
     for graph in dashboard["graphs"]:
         parameters = _graph_parameters(graph, minutes)
-        targets = urlencode([("target", target) for target in graph["targets"]])
-        graphs.append([targets, parameters, f"/render?{urlencode(parameters, doseq=True)}"])
+        graphs.append([_targets(graph), parameters, f"/render?{urlencode(parameters, doseq=True)}"])
     return {
         "name": dashboard["name"],
         "graphs": graphs,
