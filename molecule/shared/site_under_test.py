@@ -41,6 +41,14 @@ print(json.dumps({"status": answer.status, "body": body, "headers": answer.heade
 """
 
 
+def state_of(unit: dict[str, str]) -> str:
+    """How a unit stands that the boot starts, from its properties."""
+    if unit["ActiveState"] != "inactive" or unit.get("Type") == "oneshot":
+        return "runs"
+    tried = unit["ConditionTimestampMonotonic"] != "0"
+    return "refuses" if tried and unit["ConditionResult"] == "no" else "waits"
+
+
 class Site:
     """A graphing server under test: as the roles' defaults have it, unless the scenario's verifier says otherwise."""
 
@@ -90,6 +98,16 @@ class Site:
             series["target"]: {stamp: value for value, stamp in series["datapoints"] if value is not None}
             for series in json.loads(answer["body"])
         }
+
+    def enabled_units(self) -> dict[str, str]:
+        """What the boot starts: "waits" if nobody has started it yet, "runs", or "refuses" where a condition fails."""
+        kinds = "service,timer,socket,path"
+        listed = self.host.check_output(f"systemctl list-unit-files --state=enabled --type={kinds} --plain --no-legend")
+        names = [line.split()[0] for line in listed.splitlines() if "@." not in line.split()[0]]
+        properties = "Id,ActiveState,Type,ConditionTimestampMonotonic,ConditionResult"
+        shown = self.host.check_output(f"systemctl show --property={properties} {' '.join(names)}").strip()
+        units = [dict(line.split("=", 1) for line in part.splitlines()) for part in shown.split("\n\n")]
+        return {unit["Id"]: state_of(unit) for unit in units}
 
     def until(self, what: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """The first true answer of `what`, asked until the deadline; AssertionError with the last one."""
