@@ -36,6 +36,13 @@ def inventory(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
+def session(host: Any, site: Site, inventory: Path) -> str:
+    """The cookie of the superuser's session."""
+    secret = inventory / "secrets" / host.check_output("hostname") / "graphite_web_admin_password"
+    return site.log_in("admin", secret.read_text().strip())
+
+
+@pytest.fixture
 def updates_per_second(host: Any) -> Iterator[Callable[[int], None]]:
     """Set how fast carbon-cache writes: with a few points a second, its cache stays full."""
     config = "/etc/carbon/carbon.conf"

@@ -30,7 +30,7 @@ method, url, form, headers, authority = json.load(sys.stdin)
 trust = ssl.create_default_context(cafile=authority) if url.startswith("https:") else None
 class Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_): return None
-data = urllib.parse.urlencode(form).encode() if form is not None else None
+data = urllib.parse.urlencode(form, doseq=True).encode() if form is not None else None
 request = urllib.request.Request(url, data=data, headers=headers, method=method)
 try:
     answer = urllib.request.build_opener(Stay(), urllib.request.HTTPSHandler(context=trust)).open(request, timeout=120)
@@ -39,6 +39,14 @@ except urllib.error.HTTPError as error:
 body = answer.read().decode("utf-8", "replace")
 print(json.dumps({"status": answer.status, "body": body, "headers": answer.headers.items()}))
 """
+
+
+def state_of(unit: dict[str, str]) -> str:
+    """How a unit stands that the boot starts, from its properties."""
+    if unit["ActiveState"] != "inactive" or unit.get("Type") == "oneshot":
+        return "runs"
+    tried = unit["ConditionTimestampMonotonic"] != "0"
+    return "refuses" if tried and unit["ConditionResult"] == "no" else "waits"
 
 
 class Site:
@@ -66,7 +74,7 @@ class Site:
         """Send datagrams within one flush interval; the timestamp that their numbers get."""
         return int(self.python(SEND_IN_ONE_INTERVAL, [self.interval, self.statsd, self.port, datagrams]))
 
-    def request(self, path: str, form: dict[str, str] | None = None, **headers: str) -> dict[str, Any]:
+    def request(self, path: str, form: dict[str, str | list[str]] | None = None, **headers: str) -> dict[str, Any]:
         """Ask the web server for a path of graphite-web, or for a whole address; status, body and headers."""
         method = "GET" if form is None else "POST"
         url = self.web + path if path.startswith("/") else path
@@ -90,6 +98,16 @@ class Site:
             series["target"]: {stamp: value for value, stamp in series["datapoints"] if value is not None}
             for series in json.loads(answer["body"])
         }
+
+    def enabled_units(self) -> dict[str, str]:
+        """What the boot starts: "waits" if nobody has started it yet, "runs", or "refuses" where a condition fails."""
+        kinds = "service,timer,socket,path"
+        listed = self.host.check_output(f"systemctl list-unit-files --state=enabled --type={kinds} --plain --no-legend")
+        names = [line.split()[0] for line in listed.splitlines() if "@." not in line.split()[0]]
+        properties = "Id,ActiveState,Type,ConditionTimestampMonotonic,ConditionResult"
+        shown = self.host.check_output(f"systemctl show --property={properties} {' '.join(names)}").strip()
+        units = [dict(line.split("=", 1) for line in part.splitlines()) for part in shown.split("\n\n")]
+        return {unit["Id"]: state_of(unit) for unit in units}
 
     def until(self, what: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """The first true answer of `what`, asked until the deadline; AssertionError with the last one."""

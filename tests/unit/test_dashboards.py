@@ -1,5 +1,6 @@
 """Dashboards: the ones of this repository, and what is refused."""
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,6 +30,14 @@ def test_the_dashboards_of_this_repository_are_right(dashboards, path):
     dashboard = yaml.safe_load(text)
     assert dashboards.dashboard_problems(dashboard) == []
     assert len(dashboards.dashboard_state(dashboard)["graphs"]) == len(dashboard["graphs"])
+
+
+def test_no_dashboard_uses_a_function_that_fails():
+    listed = (DIRECTORY.parents[1] / "docs/graphs.md").read_text().partition("Not mended")[2]
+    names = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| `.*?\|", listed, re.MULTILINE)))
+    assert "areaBetween" in names
+    used = {name for path in DIRECTORY.glob("*.yml") for name in re.findall(r"(\w+)\(", path.read_text())}
+    assert used & set(names) == set()
 
 
 def test_a_graph_becomes_what_graphite_web_saves(dashboards):
@@ -84,6 +93,10 @@ def test_a_graph_becomes_what_graphite_web_saves(dashboards):
         ),
         ({"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, "max": "9"}]}, "max '9' must be a number"),
         ({"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, 5: 1}]}, "graph 1: unknown key 5"),
+        (
+            {"name": "A", "minutes": 1, "refresh": 1, "graphs": [{**GRAPH, "targets": ["stats.logins.count"] * 1200}]},
+            "draw them in several graphs",
+        ),
     ],
 )
 def test_a_wrong_dashboard_is_explained(dashboards, dashboard, complaint):

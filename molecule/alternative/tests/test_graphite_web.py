@@ -37,6 +37,16 @@ def test_programs_must_log_in_to_look(site, path):
     assert site.request(path)["status"] in (200, 404)
 
 
+@pytest.mark.parametrize(
+    ("size", "way_back"), [(20_000, f"/composer/%3Fa%3D{'b' * 20_000}"), (32_000, "/")], ids=["long", "longest"]
+)
+def test_a_long_address_is_sent_to_the_login_page_too(site, size, way_back):
+    answer = site.request(f"/composer/?a={'b' * size}", Cookie="", Accept="text/html")
+    location = dict(answer["headers"])["location"]
+    assert (answer["status"], location) == (302, f"/account/login?nextPage={way_back}")
+    assert site.request(location, Cookie="")["status"] == 200
+
+
 def test_people_are_sent_to_the_login_page(site):
     answer = site.request("/dashboard/Alternative?a=b", Cookie="", Accept="text/html,*/*")
     location = dict(answer["headers"])["location"]

@@ -26,6 +26,13 @@ def test_lynis_is_content(host, lynis):
     assert found >= LYNIS_WANTED, "\n".join(missing)
 
 
+def test_what_its_packages_enable_runs_without_a_reboot(site):
+    """unattended-upgrades among them, which no role starts."""
+    enabled = site.enabled_units()
+    assert enabled["unattended-upgrades.service"] == "runs"
+    assert [name for name, state in enabled.items() if state == "waits"] == []
+
+
 def test_sshd_does_what_is_needed_alone(host):
     settings = host.check_output("sshd -T").splitlines()
     assert {

@@ -161,9 +161,6 @@ def test_every_other_daemon_is_sandboxed(host):
     running = host.check_output("systemctl list-units --type=service --state=running --plain --no-legend").splitlines()
     units = [line.split()[0] for line in running if not re.fullmatch(BASE_SERVICES, line.split()[0])]
     assert "nginx.service" in units
-    if host.system_info.release.split(".")[0] != "12":
-        # Debian's timer starts it every hour; Debian 12 leaves it to cron.
-        units.append("graphite_build_search_index.service")
     scores = {unit: exposure(host, unit) for unit in units}
     assert {unit: score for unit, score in scores.items() if score > PACKAGED} == {}
 
@@ -189,12 +186,8 @@ def test_no_daemon_is_root_but_the_first_process_of_nginx(host):
 
 
 def test_the_index_of_names_is_made_without_root(host):
-    if host.system_info.release.split(".")[0] == "12":
-        pytest.skip("Debian 12 has no unit for it")
     index = host.file("/var/lib/graphite/search_index")
-    host.check_output("rm -f /var/lib/graphite/search_index && systemctl start graphite_build_search_index.service")
     assert (index.user, oct(index.mode)) == ("_graphite", "0o640")
-    assert "carbon.agents" in index.content_string
     assert host.check_output("systemctl show -P User graphite_build_search_index") == "_graphite"
 
 

@@ -69,16 +69,6 @@ def header(answer, name):
     return [value for found, value in answer["headers"] if found == name]
 
 
-@pytest.fixture
-def session(host, site):
-    """The cookie of the superuser's session."""
-    name = host.check_output("hostname")
-    password = (
-        (Path(__file__).parents[1] / "inventory/secrets" / name / "graphite_web_admin_password").read_text().strip()
-    )
-    return site.log_in("admin", password)
-
-
 # Writes
 
 

@@ -30,6 +30,13 @@ def test_the_target_starts_all_that_it_stops(host):
     assert {"nginx.service", "carbon-c-relay.service"} <= starts
 
 
+def test_what_is_enabled_runs_without_a_reboot(site):
+    """Timers, sockets, paths and daemons of all packages."""
+    enabled = site.enabled_units()
+    assert {"nginx.service", "graphite_build_search_index.timer", "statsd.socket"} <= set(enabled)
+    assert [name for name, state in enabled.items() if state == "waits"] == []
+
+
 def test_nothing_has_failed(host):
     assert host.check_output("systemctl list-units --failed --plain --no-legend") == ""
 

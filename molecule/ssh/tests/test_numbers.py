@@ -42,6 +42,12 @@ def test_it_is_kept_on_the_store_alone(site, bucket, host):
     assert not container("statsd").file(path).exists
 
 
+def test_the_search_of_the_page_finds_what_the_store_has(site):
+    found = site.request("/browser/search", {"query": "carbon.agents"})
+    assert found["status"] == 200
+    assert "carbon.agents." in found["body"]
+
+
 def test_what_a_stranger_sends_is_not_counted(site, bucket):
     stranger = container("stranger")
     stranger.check_output(f"bash -c 'for n in 1 2 3; do echo -n {bucket}:1000\\|c > /dev/udp/{STATSD}/8125; done'")

@@ -9,7 +9,7 @@ What did not come through nginx came through the application's socket, which onl
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import HttpResponseRedirect, JsonResponse
+from django.http import HttpResponseRedirect, JsonResponse, response
 from django.utils.http import url_has_allowed_host_and_scheme
 
 # Views that change something, by their names in graphite-web's urls.py; `events` does unless it is asked by GET.
@@ -28,6 +28,9 @@ WRITES = {
     "tagMultiSeries",
     "tagSeries",
 }
+LONGEST = 32_000  # bytes of an address; role nginx takes 32 KiB
+# Debian 13's Django answers 400 where a redirect of more than 16 KiB is due, as that of a short link to a large graph.
+response.MAX_URL_REDIRECT_LENGTH = 2 * LONGEST
 # What people need before they have logged in.
 LOGINS = {"account_login", "dashboard_login", "dashboard_logout", "account_logout", "admin:login"}
 
@@ -47,6 +50,12 @@ def from_own_page(request):
     return request.method == "POST" or request.headers.get("X-Requested-With") == "XMLHttpRequest"
 
 
+def login_address(page):
+    """Where to log in, and be led to the page; to the first one if that makes an address that is too long for nginx."""
+    wanted = quote(page)
+    return f"{settings.LOGIN_URL}?nextPage={wanted if len(wanted) < LONGEST else '/'}"
+
+
 def refusal(request):
     """The answer to a request that is not allowed, or None."""
     view = request.resolver_match.view_name
@@ -58,7 +67,7 @@ def refusal(request):
     elif settings.LOGIN_TO_READ and not request.user.is_authenticated and view not in LOGINS:
         if "text/html" not in request.headers.get("Accept", ""):
             return JsonResponse({"error": "Log in to look."}, status=401)
-        return HttpResponseRedirect(f"{settings.LOGIN_URL}?nextPage={quote(request.get_full_path())}")
+        return HttpResponseRedirect(login_address(request.get_full_path()))
     return None
 
 
@@ -70,11 +79,11 @@ class Guard:
 
     def __call__(self, request):
         """Answer, but never with a redirect to another site."""
-        response = self.get_response(request)
-        target = response.headers.get("Location")
+        answer = self.get_response(request)
+        target = answer.headers.get("Location")
         if target and not url_has_allowed_host_and_scheme(target, {request.get_host()}):
             return HttpResponseRedirect("/")
-        return response
+        return answer
 
     def process_view(self, request, view, arguments, named):
         """Refuse what is not allowed, before the view sees it."""

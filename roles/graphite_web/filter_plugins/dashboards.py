@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 WIDTH, HEIGHT = 560, 280
+# Bytes that the targets of a graph may take in the address of its picture: with all else, nginx takes 32 KiB.
+LONGEST = 31_000
 # What each key must be: a type, or words of which it is one.
 DASHBOARD_KEYS: dict[str, Any] = {"name": str, "minutes": int, "refresh": int, "graphs": list}
 GRAPH_KEYS: dict[str, Any] = {
@@ -24,6 +26,11 @@ GRAPH_KEYS: dict[str, Any] = {
 _TYPES = {str: "text that is not empty", int: "a whole number above 0", list: "a list that is not empty"}
 # Readable on graphite-web's black as well as on white.
 COLORS = ["#4fa8e0", "#f0a030", "#5fc26b", "#e0605f", "#b48be0", "#e6d34c", "#6fd6cf", "#c8c8c8"]
+
+
+def _targets(graph: dict[str, Any]) -> str:
+    """Its targets as they stand in an address."""
+    return urlencode([("target", target) for target in graph["targets"]])
 
 
 def dashboard_problems(dashboard: Any) -> list[str]:
@@ -49,6 +56,8 @@ def _graph_problems(graph: Any) -> list[str]:
     if not problems:
         wrong = (target for target in graph["targets"] if target.count("(") != target.count(")"))
         problems += [f"target {target!r} has unbalanced brackets" for target in wrong]
+        if (size := len(_targets(graph))) > LONGEST:
+            problems.append(f"targets of {size} bytes, and an address holds {LONGEST}: draw them in several graphs")
     return problems
 
 
@@ -106,8 +115,7 @@ def dashboard_state(dashboard: dict[str, Any]) -> dict[str, Any]:
     graphs = []
     for graph in dashboard["graphs"]:
         parameters = _graph_parameters(graph, minutes)
-        targets = urlencode([("target", target) for target in graph["targets"]])
-        graphs.append([targets, parameters, f"/render?{urlencode(parameters, doseq=True)}"])
+        graphs.append([_targets(graph), parameters, f"/render?{urlencode(parameters, doseq=True)}"])
     return {
         "name": dashboard["name"],
         "graphs": graphs,

@@ -4,6 +4,8 @@
     packages.py note NAME...       keeps what is installed now, if nothing is kept yet, and adds the names to those that
                                    were asked for
     packages.py settings NAME...   keeps the kernel's values of settings (sysctl), those that are not kept yet
+    packages.py start [--check]    starts what packages that came since have enabled, and what was held back when they
+                                   were installed; prints a line `CHANGED started NAME` for each unit
     packages.py brought            JSON: {"packages": to be purged, "stay": those that another package needs, "users":
                                    that were not there, "journal": whether one was on disk, "settings": {name: value},
                                    "known": whether the record tells what was there before}
@@ -23,6 +25,7 @@ from pathlib import Path
 RECORD = Path("/var/lib/graphing/before.json")
 UNNEEDED = [f"-oAPT::AutoRemove::{kind}Important=false" for kind in ("Recommends", "Suggests")]
 JOURNAL = Path("/var/log/journal")
+STARTED = {".service", ".socket", ".timer", ".path"}
 
 
 def installed():
@@ -110,6 +113,47 @@ def brought():
     }
 
 
+def came(record):
+    """Names of the packages that came for the platform's sake: what it asked for, and what that depends on."""
+    automatic = subprocess.run(["apt-mark", "showauto"], capture_output=True, text=True, check=True).stdout.split()
+    now = set(installed())
+    return sorted(now & (set(record["asked"]) | set(automatic) - set(record["packages"])))
+
+
+def units(packages):
+    """Names of the units in packages that the boot may start."""
+    files = subprocess.run(["dpkg-query", "-L", *packages], capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    found = [Path(file) for file in files if "/systemd/system/" in file]
+    return sorted({file.name for file in found if file.suffix in STARTED and not file.stem.endswith("@")})
+
+
+def held_back(unit):
+    """Whether the next boot would start a unit, as `systemctl show` describes it, and nobody has yet."""
+    refused = unit["ConditionTimestampMonotonic"] != "0" and unit["ConditionResult"] == "no"
+    enabled = unit["UnitFileState"] == "enabled" and unit.get("Type") != "oneshot"
+    return enabled and unit["ActiveState"] == "inactive" and not refused
+
+
+def shown(names):
+    """What systemd knows of units, as a list of properties by name."""
+    properties = "Id,UnitFileState,ActiveState,Type,ConditionTimestampMonotonic,ConditionResult"
+    command = ["systemctl", "show", f"--property={properties}", *names]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [dict(line.split("=", 1) for line in part.splitlines()) for part in text.strip().split("\n\n")]
+
+
+def start(check):
+    """Start what was held back; a unit whose conditions do not hold here stays as it is, and is not said."""
+    names = units(came(load())) if RECORD.exists() else []
+    waiting = [unit["Id"] for unit in shown(names) if held_back(unit)] if names else []
+    if waiting and not check:
+        subprocess.run(["systemctl", "start", *waiting], check=True)
+        waiting = [unit["Id"] for unit in shown(waiting) if unit["ActiveState"] != "inactive"]
+    print("\n".join(f"CHANGED started {name}" for name in waiting) or "OK")
+
+
 def main():
     """Do what the arguments say."""
     match sys.argv[1:]:
@@ -117,10 +161,13 @@ def main():
             note(names)
         case ["settings", *names]:
             note_settings(names)
+        case ["start", *options] if options in ([], ["--check"]):
+            start(check=bool(options))
         case ["brought"]:
             print(json.dumps(brought()))
         case _:
             sys.exit(__doc__)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -25,6 +25,11 @@ preload_app = True
 timeout = 30
 graceful_timeout = 10
 keepalive = 5
+if _settings.behind_proxy:
+    # The proxy bounds the size of a request: a lower bound here refuses what it has let through.
+    limit_request_line = 0  # none: a number above 8190 would be taken for 8190
+    limit_request_field_size = 65536  # 0 would be taken for 8190
+    limit_request_fields = 32768
 errorlog = "-"
 accesslog = None
 control_socket_disable = True
