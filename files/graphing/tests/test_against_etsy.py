@@ -82,11 +82,11 @@ def install(target):
 class Etsy(Program):
     """etsy's server as a process."""
 
-    def __init__(self, installed, folder, carbon_port, legacy):
+    def __init__(self, installed, folder, carbon_port, legacy, further):
         self.port = reserve_port()
         (folder / "shim.js").write_text(_SHIM)
         # Read as JavaScript, which JSON is.
-        (folder / "etsy.js").write_text(json.dumps(self._config(carbon_port, legacy)))
+        (folder / "etsy.js").write_text(json.dumps({**self._config(carbon_port, legacy), **further}))
         command = ["node", "-r", str(folder / "shim.js"), "stats.js", str(folder / "etsy.js")]
         super().__init__(command, folder / "etsy.log", cwd=installed)
 
@@ -114,27 +114,27 @@ class Etsy(Program):
 class Servers:
     """etsy's server and ours, and what they sent."""
 
-    def __init__(self, installed, folder, legacy):
+    def __init__(self, installed, folder, legacy, etsys=None, ours=None):
+        """Start them; `etsys` and `ours` are further settings."""
         self.legacy = legacy
+        self._settings = ours or {}
         self.carbons = {who: Carbon() for who in ("etsy", *ENGINES)}
-        self._etsy = Etsy(installed, folder, self.carbons["etsy"].port, legacy)
+        self._etsy = Etsy(installed, folder, self.carbons["etsy"].port, legacy, etsys or {})
         self._inboxes = {engine: udp_socket() for engine in ENGINES}
         self._daemons = {engine: self._start(engine, folder / engine) for engine in ENGINES}
 
     def _start(self, engine, folder):
         folder.mkdir()
-        return Daemon(
-            folder,
-            self.carbons[engine].port,
-            self._inboxes[engine],
-            engine=engine,
-            interval=SECONDS,
-            namespace="legacy" if self.legacy else "etsy",
-            tags="drop" if self.legacy else "graphite",
-            suffix=SUFFIX,
-            percentiles=PERCENTILES,
-            histograms=HISTOGRAMS,
-        )
+        settings = {
+            "interval": SECONDS,
+            "namespace": "legacy" if self.legacy else "etsy",
+            "tags": "drop" if self.legacy else "graphite",
+            "suffix": SUFFIX,
+            "percentiles": PERCENTILES,
+            "histograms": HISTOGRAMS,
+            **self._settings,
+        }
+        return Daemon(folder, self.carbons[engine].port, self._inboxes[engine], engine=engine, **settings)
 
     def count_name(self, bucket):
         return f"stats_counts.{bucket}.{SUFFIX}" if self.legacy else f"stats.counters.{bucket}.count.{SUFFIX}"
@@ -148,13 +148,24 @@ class Servers:
         for attempt in range(ATTEMPTS):
             run = f"run{attempt}x{random.getrandbits(32):08x}"
             datagrams = [b"%s\n%s.sent:1|c" % (datagram, run.encode()) for datagram in make_datagrams(run)]
-            self._await_fresh_flushes()
-            for target in (self._etsy.port, *self._inboxes.values()):
-                send(target, *datagrams)
+            self.send(datagrams)
             found = {who: self._flushes_of(who, run, len(datagrams)) for who in self.carbons}
             if all(found.values()):
                 return found
         raise AssertionError(f"{ATTEMPTS} times not all datagrams were in one flush\n{self._logs()}")
+
+    def send(self, datagrams):
+        """Send the same to all, at the beginning of an interval."""
+        self._await_fresh_flushes()
+        for target in (self._etsy.port, *self._inboxes.values()):
+            send(target, *datagrams)
+
+    def times(self, who, name, most):
+        """Return how many flushes had a series, after more than `most`."""
+        carbon, own = self.carbons[who], self.count_name("statsd.packets_received")
+        first = min(wait_for(lambda: list(carbon.series(name)), lambda: f"{name} of {who}\n{self._logs()}"))
+        wait_for(lambda: sum(stamp > first for stamp in carbon.series(own)) > most, "more flushes")
+        return len(carbon.series(name))
 
     def _await_fresh_flushes(self):
         began = time.time()
@@ -231,9 +242,7 @@ def member(rng, run):
 
 
 def several(rng, run):
-    values = rng.choice(
-        ["1|c:2|c:3|c|@0.5", "1|ms:2|ms", "5|g:+2|g:-1|g", "a|s:b|s", "1|c:5|ms:7|g:z|s", "1|c:x|c:2|c"]
-    )
+    values = rng.choice(["1|c:2|c:3|c|@0.5", "1|ms:2|ms", "5|g:+2|g:-1|g", "a|s:b|s", "1|c:5|ms:7|g:z|s"])
     return f"{run}.m{rng.randrange(3)}:{values}"
 
 
@@ -314,6 +323,11 @@ DIFFERENCES = {
     "members:|s:0|s": ({"set": 1}, {"set": 2}),
     "rate_after_tags:1|c|#a:b|@0.5": ({"count": 1}, {"count": 2}),
     "empty..part:1|g": ({"gauge": 1}, {}),
+    "packed:1:2|c": ({"count": 2}, {"count": 3}),
+    "one_bad:1|c:x|c:2|c": ({"count": 3}, {}),
+    "broken:1|cb:4|ms": ({"count": 1, "timer": 4}, {}),
+    "colon::in.a.name:5|g": ({"gauge": 5}, {}),
+    "field_after_rate:1|c|@0.5|x": ({"count": 2}, {}),
 }
 
 
@@ -340,3 +354,30 @@ def told(flush, line):
         for name, number in flush.items()
         if re.fullmatch(rf"{pattern}\.{SUFFIX}(;.*)?", name)
     }
+
+
+def test_tags_without_a_value_differ(servers):
+    if servers.legacy:
+        pytest.skip("tags are dropped there")
+    found = servers.feed(lambda run: [f"{run}.a:1|c|#urgent\n{run}.b:1|c|#key:\n{run}.c,host=x:1|c".encode()])
+    tails = {
+        who: {name.partition(".count.")[2] for name in flush if ".count." in name} for who, (flush, _) in found.items()
+    }
+    assert tails.pop("etsy") >= {f"{SUFFIX};urgent", f"{SUFFIX};key="}
+    for names in tails.values():
+        assert names == {SUFFIX, f"{SUFFIX};urgent=true", f"{SUFFIX};host=x"}
+
+
+def test_idle_buckets_fall_silent_after_as_many_flushes_as_with_etsy(etsy_folder, tmp_path):
+    flushes = 2
+    idle = {"delete_idle": ["counters", "timers", "gauges", "sets"], "gauge_flushes": flushes}
+    servers = Servers(etsy_folder, tmp_path, False, {"deleteIdleStats": True, "gaugesMaxTTL": flushes}, idle)
+    try:
+        servers.send([b"c:1|c\nt:1|ms\ng:1|g\ns:x|s"])
+        names = ["counters.c.count", "timers.t.count", "sets.s.count", "gauges.g"]
+        found = {
+            who: [servers.times(who, f"stats.{name}.{SUFFIX}", flushes) for name in names] for who in servers.carbons
+        }
+        assert set(map(tuple, found.values())) == {(1, 1, 1, flushes)}, found
+    finally:
+        servers.close()

@@ -1,5 +1,7 @@
 """The engine: what an interval's metrics add up to."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from test_protocol import DATAGRAMS, EVERY_LINE
 from graphing.statsd.aggregate import Engine, Interval, Rules
 from graphing.statsd.naming import conflict_in_plain
 from graphing.statsd.protocol import Kind, parse
+from graphing.statsd.settings import Statsd
 
 PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 
@@ -177,11 +180,17 @@ def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
 
 
 def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
-    engine = Engine(Rules(gauge_flushes=2))
+    engine = Engine(Rules(gauge_flushes=3))
     engine.feed(b"g:1|g\nother:1|g")
     assert [set(engine.take().gauges) for _ in range(2)] == [{"g", "other"}] * 2
     engine.feed(b"g:1|g")
     assert [set(engine.take().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
+
+
+def test_the_flushes_of_a_gauge_go_before_the_rule_for_idle_buckets():
+    engine = Engine(Statsd(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
+    engine.feed(b"g:1|g\nc:1|c")
+    assert [len(engine.take()) for _ in range(3)] == [2, 1, 0]
 
 
 def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
@@ -208,6 +217,57 @@ def test_values_of_kv_are_kept_as_they_are_until_the_flush():
     assert engine.take_fed().type_conflicts == 1
     assert engine.take().values == {"a": [(1.5, 1700000000), (2, 0)]}
     assert engine.take().values == {}
+
+
+def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
+    engine = Engine(PLAIN)
+    told = fed(engine, b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9").told
+    assert [complaint.text for complaint in told] == [
+        "it is one of the gauges, not of the counters",
+        "it is one of the gauges, not of the values",
+        "it is one of the counters, not of the gauges",
+    ]
+    now = engine.take()
+    assert (now.gauges, now.dated) == ({"g": 7}, {"g": [(2, 1700000000), (3, 1700000010)], "h": [(4, 9)]})
+    assert engine.take() == Interval(counters={"c": 0}, gauges={"g": 7})
+    assert fed(engine, b"h:1|c").type_conflicts == 0
+
+
+def test_a_bad_line_founds_no_bucket_and_counts_once():
+    engine = Engine(PLAIN)
+    bad = b"a:1|cb:4|ms\na:1:2|c:3|c\na:5|g:x|g\njobs.Acme::Mail.perform:20|ms\nx1:1|cx2:1|cx3:1|c"
+    assert fed(engine, bad).bad_lines == 5
+    assert engine.interval() == Interval()
+    assert fed(engine, b"a:1|c").type_conflicts == 0
+
+
+def test_values_of_one_line_are_held_against_its_bucket_one_by_one():
+    result = fed(Engine(PLAIN), b"a:1|c:2|ms:3|c")
+    assert (result.metrics, result.type_conflicts, result.bad_lines) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("tags", [b"a,region=%s:1|c", b"a;region=%s:1|c", b"a:1|c|#region:%s"])
+def test_dropped_tags_leave_one_bucket(tags):
+    assert after(tags % b"eu", tags % b"us").counters == {"a": 2}
+
+
+TAGGED = (
+    b"a:1|c|#x:1\na:2|c|#x:2\nt:1|ms|@0.5|#x:1\nt:2|ms|#x:2\nt:3|ms\ng:4|g|#x:1\ns:m|s|#x:1\ns:n|s|#x:2\nk:5|kv|#x:1"
+)
+UNTAGGED = Interval({"a": 3}, {"t": [3, 1, 2]}, {"t": 1}, {"g": 4}, {"s": {"m", "n"}}, {"k": [(5, 0)]})
+
+
+def test_tags_that_are_dropped_from_now_on_go_from_the_buckets_that_are_there():
+    rules = replace(PLAIN, tags=True)
+    engine = Engine(rules)
+    fed(engine, TAGGED)
+    saved = engine.interval()
+    restored = Engine(PLAIN)
+    restored.restore(saved)
+    engine.configure(PLAIN)
+    assert normal(engine.interval()) == normal(restored.interval()) == normal(UNTAGGED)
+    assert fed(engine, b"a;x=1:1|c\na,x=2:1|c").metrics == 2
+    assert engine.interval().counters == {"a": 5}
 
 
 def test_of_many_complaints_the_first_few_are_told_and_all_counted():

@@ -319,7 +319,7 @@ def test_a_new_configuration_is_taken_without_losing_the_interval(carbon, inbox,
     daemon = start(carbon.port, inbox, interval=3600, prefix="before")
     send(inbox, b"c:1|c\nold:1|g")
     wait_for(lambda: unread(inbox) == 0, "the datagram to be read")
-    daemon.write(statsd={"interval": 1, "prefix": "after", "gauge_flushes": 1, "port": 9})
+    daemon.write(statsd={"interval": 1, "prefix": "after", "gauge_flushes": 2, "port": 9})
     daemon.process.send_signal(signal.SIGHUP)
     wait_for(lambda: "reloaded" in daemon.text(), "the reload")
     assert "statsd.port needs a restart to change" in daemon.text()
@@ -375,14 +375,15 @@ def test_every_message_can_be_logged(carbon, inbox, start):
     assert "message 'c:1|c'" in daemon.text()
 
 
-def test_values_of_kv_keep_their_time_and_those_of_the_future_are_refused(carbon, inbox, start):
+def test_values_with_a_time_keep_it_and_those_of_the_future_are_refused(carbon, inbox, start):
     start(carbon.port, inbox)
     now = int(time.time())
     send(inbox, b"kv:5|kv|@%d\nkv:6|kv|@%d\nlate:7|kv" % (now - 100, now + 3600))
-    wait_for(lambda: carbon.total("statsd.refused.count") == 1, "the refusal")
-    assert carbon.series("stats.kv") == {now - 100: 5}
+    send(inbox, b"g:5|g|T%d\ng:6|g|T%d" % (now - 100, now + 3600))
+    wait_for(lambda: carbon.total("statsd.refused.count") == 2, "the refusals")
+    assert carbon.series("stats.kv") == carbon.series("stats.g") == {now - 100: 5}
     assert list(carbon.series("stats.late").values()) == [7]
-    assert carbon.total("statsd.metrics.count") == 2
+    assert carbon.total("statsd.metrics.count") == 3
 
 
 def test_a_flood_of_new_names_is_bounded_and_known_ones_go_on(carbon, inbox, start):

@@ -29,8 +29,9 @@ RULES = [
     Statsd().rules(),
     Statsd(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
     Statsd(delete_idle=("counters", "gauges"), tags="graphite").rules(),
-    Statsd(gauge_flushes=1, max_buckets=4, max_values=3).rules(),
-    Statsd(namespace="legacy", gauge_flushes=2).rules(),
+    Statsd(gauge_flushes=2, max_buckets=4, max_values=3).rules(),
+    Statsd(namespace="legacy", gauge_flushes=3).rules(),
+    Statsd(gauge_flushes=1).rules(),
     Statsd(prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")).rules(),
     Statsd(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
 ]
@@ -57,6 +58,7 @@ def normal(interval):
     interval.timers = {bucket: sorted(values) for bucket, values in interval.timers.items()}
     interval.unsent = {bucket: unsent for bucket, unsent in interval.unsent.items() if unsent}
     interval.values = {bucket: values for bucket, values in interval.values.items() if values}
+    interval.dated = {bucket: values for bucket, values in interval.dated.items() if values}
     return interval
 
 
@@ -89,15 +91,36 @@ def assert_same(steps, rules, form):
 
 
 FREE = ["a", "b", "a.count", "a.upper", "a.mean_90", "a.b", "a.b.c", "t", "t.x", "t.unique", "t.histogram.bin_10"]
-NAMES = st.sampled_from([*FREE, "c c", "x;k=v", "x,k=v", "a..b", ".a", "a.", "statsd.x"])
+NAMES = st.sampled_from([*FREE, "c c", "x;k=v", "x,k=v", "a,k=v;l=w", "a;k=", "b,k", "a..b", ".a", "a.", "statsd.x"])
 NUMBERS = st.one_of(
     st.sampled_from(["1", "0", "-0", "+5", "-3", "1.5", ".5", "5.", "1e3", "1_0", "nan", "inf", "", " 1", "1e308"]),
+    st.sampled_from(["1:2", "1:+2:-3", "1:x", ":1", "x:", "1|c:2", "1|ms:x"]),
     st.integers(-(10**20), 10**20).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.decimals(min_value=-1000, max_value=1000, places=3).map(str),
 )
-KINDS = st.sampled_from(["c", "ms", "g", "s", "h", "d", "m", "kv", "zz", "c|@0.1", "ms|@0.5", "g|@0.5", "c|@0", "c|@2"])
-TAGS = st.sampled_from(["", "", "", "|#k:v", "|#k:v|@0.5", "\r", "|", ":2|c"])
+KINDS = st.sampled_from(
+    [
+        "c",
+        "ms",
+        "g",
+        "s",
+        "h",
+        "d",
+        "m",
+        "kv",
+        "zz",
+        "c|@0.1",
+        "ms|@0.5",
+        "g|@0.5",
+        "c|@0",
+        "c|@2",
+        "g|T9",
+        "c|T9",
+        "kv|@9",
+    ]
+)
+TAGS = st.sampled_from(["", "", "", "|#k:v", "|#k:v|@0.5", "|#k:", "\r", "|", ":2|c", "|c:ab"])
 LINES = st.tuples(NAMES, NUMBERS, KINDS, TAGS).map(lambda parts: "{}:{}|{}{}".format(*parts).encode())
 USUAL = st.tuples(st.sampled_from(FREE[:5]), st.integers(0, 50), st.sampled_from(["c", "ms", "g", "s"])).map(
     lambda parts: "{}:{}|{}".format(*parts).encode()
@@ -115,7 +138,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(STEPS, st.sampled_from(RULES), st.sampled_from(FORMS))
 def test_any_input(steps, rules, form):
     assert_same([*steps, "flush", "flush"], rules, form)
@@ -141,7 +164,7 @@ def test_many_buckets_and_values():
     assert_same([*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], Statsd().rules(), FORMS[0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
 def test_sums_and_the_shortest_digits(values):
     interval = Interval(timers={"t": values}, gauges={f"g{index}": value for index, value in enumerate(values)})
@@ -193,7 +216,9 @@ def test_a_flush_may_take_its_time():
         (Rules(), Rules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
         (Rules(forget=frozenset(PREFIXES)), Rules()),
         (Rules(), Rules(gauge_flushes=1)),
+        (Rules(gauge_flushes=3), Rules(gauge_flushes=2)),
         (Rules(gauge_flushes=2), Rules(gauge_flushes=1)),
+        (Rules(tags=True), Rules()),
         (Rules(gauge_flushes=1), Rules()),
     ],
 )
@@ -206,6 +231,42 @@ def test_rules_may_change_at_any_time(before, after):
                 before,
                 FORMS[1],
             )
+
+
+TAGGED = b"a:1|c|#x:1\na:2|c|#x:2\nt:1|ms|@0.5|#x:1\nt:2|ms|#x:2\nt:3|ms\ng:4|g|#x:1\ns:m|s|#x:1\nk:5|kv|#x:1"
+
+
+@pytest.mark.parametrize("forget", [(), ("counters", "timers", "gauges", "sets")])
+def test_tags_may_be_dropped_from_now_on(forget):
+    tagged, plain_ = (Statsd(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
+    lines = TAGGED.replace(b"|#x:1", b"").replace(b"t:", b"t,x=1:").replace(b"a:", b"a;x=1:")
+    assert_same([TAGGED, "cut", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
+    assert_same([TAGGED, "flush", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
+
+
+def test_names_with_tags_that_are_dropped_are_not_asked_for():
+    asked = []
+    table = import_module("graphing_twin").Table(asked.append, 1)
+    table.admit(True, b"own", {}, False)
+    table.feed(b"a,x=1:1|c\na;x=2,y=3:1|c\nb.c,x=:1|ms\ns;x=1:m|s\na,x=1:1|c|@0.5|#x:y")
+    assert (asked, table.buckets()[0]) == ([], {b"a": 4.0})
+    table.feed(b"a,x:1|c\n,x=1:1|c\na b,x=1:1|c\n_e{1,x=1}:1|c")
+    assert asked == [b"a,x:1|c", b",x=1:1|c", b"a b,x=1:1|c", b"_e{1,x=1}:1|c"]
+
+
+def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
+    """While a flush takes its time, what it forgets is still there; a dated value may have its name."""
+    results = []
+    for name in ("python", "compiled"):
+        engine = make_engine(name, Statsd(delete_idle=("counters",)).rules())
+        engine.feed(b"a:1|c")
+        engine.cut()
+        slow = engine.begin_flush(FORMS[0])
+        engine.feed(b"a:1|g|T9\na:1|c")
+        while slow.slice(9) is not None:
+            pass
+        results.append(counts(engine.take_fed()))
+    assert results == [(2, 0, 1, 0)] * 2
 
 
 def test_what_was_taken_once_is_not_refused_after_a_restart():
@@ -221,7 +282,7 @@ def test_what_was_taken_once_is_not_refused_after_a_restart():
 def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_nothing():
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Rules(gauge_flushes=1))
+        engine = make_engine(name, Rules(gauge_flushes=2))
         engine.feed(b"g:5|g")
         flush(engine, FORMS[0])
         engine.cut()

@@ -10,7 +10,7 @@ from graphing.line import is_legal_name, is_legal_series
 from graphing.statsd.aggregate import Engine, Interval
 from graphing.statsd.flush import measurements
 from graphing.statsd.health import Counted, Levels, health
-from graphing.statsd.protocol import Kind, Metric, parse_line
+from graphing.statsd.protocol import Kind, parse
 from graphing.statsd.settings import Histogram, Statsd
 
 TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}
@@ -205,9 +205,8 @@ def test_every_name_is_legal_and_none_is_made_twice(parts, namespace, tags):
     statsd = Statsd(namespace=namespace, percentiles=(90, -10, 99.9), histograms=bins)
     engine = Engine(statsd.rules())
     for name, value, rest in parts:
-        for item in parse_line(f"{name}:{value}|{rest}", tags):
-            if isinstance(item, Metric):
-                engine.add(item)
+        for metric in parse(f"{name}:{value}|{rest}".encode("latin-1"), tags)[0]:
+            engine.add(metric)
     interval = engine.take()
     for values in interval.values.values():
         # Each is sent, and Graphite keeps the last.

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from graphing.statsd.aggregate import Interval
+from graphing.statsd.flush import measurements
 from graphing.statsd.naming import Affixes, conflict_in_plain, plain
 from graphing.statsd.protocol import Kind
 from graphing.statsd.settings import Histogram, Statsd
@@ -52,6 +53,15 @@ def test_a_value_is_named_as_its_bucket_and_beside_the_other_kinds_where_kinds_a
     assert Statsd(**settings).naming().value("v") == name
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({}, "stats.g"), ({"namespace": "etsy"}, "stats.gauges.g"), ({"namespace": "legacy"}, "stats.gauges.g")],
+)
+def test_a_dated_value_of_a_gauge_is_called_as_the_gauge_is(settings, name):
+    interval = Interval(gauges={"g": 7}, dated={"g": [(2, 1700000000)]})
+    assert list(measurements(interval, Statsd(**settings).naming(), (), 10)) == [(name, 7, 0), (name, 2, 1700000000)]
+
+
 def conflict(interval, bucket, kind):
     histograms = (Histogram("", (10, 0.5, math.inf)),)
     return conflict_in_plain("stats", "stats.own", (90, -10), histograms)(interval, bucket, kind)
@@ -69,6 +79,13 @@ def conflict(interval, bucket, kind):
         (Interval(values={"a": []}), "a.count", Kind.GAUGE, None),
         (Interval(gauges={"a": 1}), "a.count", Kind.VALUE, None),
         (Interval(counters={"a": 1}), "a.rate.count", Kind.GAUGE, None),
+        # Dated values are the gauge's.
+        (Interval(gauges={"a": 1}), "a", Kind.DATED, None),
+        (Interval(dated={"a": []}), "a", Kind.GAUGE, None),
+        (Interval(dated={"a": []}), "a", Kind.VALUE, "it is one of the gauges, not of the values"),
+        (Interval(sets={"a": set()}), "a", Kind.DATED, "it is one of the sets, not of the gauges"),
+        (Interval(dated={"a.count": []}), "a", Kind.COUNTER, "a.count is one of the gauges"),
+        (Interval(counters={"a": 1}), "a.count", Kind.DATED, "a, one of the counters, has a count already"),
         # Tags are part of the bucket.
         (Interval(counters={"a;t=1": 1}), "a;t=1", Kind.GAUGE, "it is one of the counters, not of the gauges"),
         (Interval(counters={"a;t=1": 1}), "a;t=2", Kind.GAUGE, None),

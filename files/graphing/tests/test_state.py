@@ -19,7 +19,7 @@ def of(engine, **more):
 
 def test_a_state_is_read_back_as_it_was(tmp_path):
     engine = Engine(PLAIN)
-    engine.feed(b"c:0.1|c\nt:3|ms|@0.1\ng:-2|g\ns:\xff\xe9|s\ns:|s\nv:5|kv|@17")
+    engine.feed(b"c:0.1|c\nt:3|ms|@0.1\ng:-2|g\ns:\xff\xe9|s\ns:|s\nv:5|kv|@17\ng:6|g|T18")
     saved = of(engine, counted={"packets": 3}, kernel_drops=7, lines=["a 1 2\n", "b 1 2\n"])
     path = tmp_path / "state.json"
     state.save(path, saved)

@@ -949,7 +949,7 @@ cdef class Table:
             return False
         if self.forget[entry.kind]:
             return True
-        return entry.kind == GAUGE and self.gauge_flushes and self.interval - 1 - entry.touched >= self.gauge_flushes
+        return entry.kind == GAUGE and self.gauge_flushes and self.interval - entry.touched >= self.gauge_flushes
 
     cdef inline bint is_there(self, Entry *entry) noexcept nogil:
         return entry != NULL and entry.live and not self.is_stale(entry)
@@ -964,7 +964,7 @@ cdef class Table:
             return False
         if entry.touched == self.interval or not self.is_stale(entry):
             return True
-        return entry.touched == self.interval - 1 and self.newest_name != self.interval
+        return entry.touched == self.interval - 1 and self.newest_name != self.interval and not self.must_ask
 
     cdef inline void touch(self, Entry *entry) noexcept nogil:
         """Make the entry one of the interval in progress and of the next cut."""
@@ -1114,6 +1114,21 @@ cdef class Table:
             return
         token.hash = self.hash_of(line, token.name_length, token.kind)
 
+    cdef bint cut_tags(self, Token *token) noexcept nogil:
+        """Shorten a name by the tags of InfluxDB or Graphite that are in it, if they are dropped; tell if there are any."""
+        cdef const char *end = token.line + token.name_length
+        cdef const char *p = token.line
+        # Few names have a `=`.
+        if not self.drop_tags or memchr(p, c'=', token.name_length) == NULL:
+            return False
+        while p < end and p[0] != c',' and p[0] != c';':
+            p += 1
+        if p == end or memchr(p, c'=', end - p) == NULL:
+            return False
+        token.name_length = <uint32_t>(p - token.line)
+        token.hash = self.hash_of(token.line, token.name_length, token.kind)
+        return True
+
     cdef Entry *admitted_entry(self, Token *token) noexcept nogil:
         """Return a bucket for a name that is new or had been forgotten; NULL if the reference must look at it."""
         if not self.is_free(token.line, token.name_length, token.kind):
@@ -1134,12 +1149,15 @@ cdef class Table:
             return False
         entry = self.find(token.line, token.name_length, token.kind, token.hash)
         if not self.may_be_touched(entry):
-            if entry == NULL and self.live_count >= self.max_buckets and is_legal(token.line, token.name_length):
-                self.refuse(NULL)
-                return True
-            entry = self.admitted_entry(token)
-            if entry == NULL:
-                return False
+            if self.cut_tags(token):
+                entry = self.find(token.line, token.name_length, token.kind, token.hash)
+            if not self.may_be_touched(entry):
+                if entry == NULL and self.live_count >= self.max_buckets and is_legal(token.line, token.name_length):
+                    self.refuse(NULL)
+                    return True
+                entry = self.admitted_entry(token)
+                if entry == NULL:
+                    return False
         self.touch(entry)
         if token.kind == COUNTER:
             entry.now += value / rate
@@ -1159,6 +1177,8 @@ cdef class Table:
     cdef inline bint apply_set(self, Token *token) noexcept:
         """Add a usual line of a set; False if the reference must look at it."""
         cdef Entry *entry = self.find(token.line, token.name_length, SET, token.hash)
+        if not self.may_be_touched(entry) and self.cut_tags(token):
+            entry = self.find(token.line, token.name_length, SET, token.hash)
         if not self.may_be_touched(entry):
             entry = self.admitted_entry(token)
             if entry == NULL:
@@ -1474,7 +1494,7 @@ cdef class Table:
             names.members(out, name_of(entry), entry.name_length, len(<set>members) if members != NULL else 0)
         if not again and (
             self.forget[entry.kind]
-            or (entry.kind == GAUGE and self.gauge_flushes and ended - last >= self.gauge_flushes)
+            or (entry.kind == GAUGE and self.gauge_flushes and self.interval - last >= self.gauge_flushes)
         ):
             self.kill(entry)
         elif entry.partial != self.interval:

@@ -85,6 +85,7 @@ def test_bad_lines_are_counted_and_their_neighbours_kept(site, bucket):
         "nonsense",
         f"{bucket}:x|c",
         f"{bucket}:1|zz",
+        f"{bucket}:1|c{bucket}:2|ms",
         f"{bucket}:1|c|@0",
         ":1|c",
         f"{bucket}:nan|g",

@@ -4,6 +4,7 @@ Everything that goes to carbon is made here, so that it can't be a line that car
 (it closes the connection on some) or a name that leaves the whisper tree.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -50,19 +51,20 @@ def clean_name(raw: str) -> str:
 
 
 def with_tags(name: str, tags: Iterable[tuple[str, str]]) -> str:
-    """Return a legal name with its tags as Graphite writes them, `name;tag=value;tag2=value2`, or raise BadName.
+    """Return a legal name with its tags as Graphite writes them, `name;tag=value;tag2=value2`.
 
     Of tags of the same name the last counts. What a name can't hold is replaced or removed from tags
-    too, so that they need no quoting in a target or a file name; only `=` may stay in a value. A tag
-    or a value that is then empty is refused: carbon would refuse the line. Carbon keeps the tag
-    `name` for itself, so a client's is called `name_`.
+    too, so that they need no quoting in a target or a file name; only `=` may stay in a value. Carbon keeps
+    the tag `name` for itself, so a client's is called `name_`.
+    A tag that carbon would refuse is left out, as the number is worth more than it: one whose name or value is then
+    empty or longer than `MAX_SEGMENT`, and the longest of those that together make the name longer than `MAX_NAME`.
     """
-    cleaned = dict(_clean_tag(*tag) for tag in tags)
+    cleaned = (_clean_tag(*tag) for tag in tags)
+    # graphite-web's database has 255 characters for each.
+    kept = {tag: value for tag, value in cleaned if tag and value and max(len(tag), len(value)) <= MAX_SEGMENT}
     # Carbon sorts the whole text, `=` included: with names alone, `a=1` and `a-b=1` would change places.
-    series = name + "".join(sorted(f";{tag}={value}" for tag, value in cleaned.items()))
-    if len(series) > MAX_NAME:
-        raise BadName("name with its tags too long")
-    return series
+    written = [f";{tag}={value}" for tag, value in kept.items()]
+    return name + "".join(_that_fit(written, MAX_NAME - len(name)))
 
 
 def is_legal_series(series: str) -> bool:
@@ -75,15 +77,15 @@ def is_legal_series(series: str) -> bool:
     return len(names) == len(tags) and "name" not in names and tags == sorted(tags)
 
 
+def _that_fit(tags: list[str], room: int) -> list[str]:
+    """Return the tags, in order, without as many of the longest as do not fit into `room` bytes."""
+    by_length = sorted(tags, key=len)
+    ends = itertools.accumulate(map(len, by_length))
+    return sorted(tag for tag, end in zip(by_length, ends, strict=True) if end <= room)
+
+
 def _clean_tag(tag: str, value: str) -> tuple[str, str]:
     tag, value = _clean(tag, _FORBIDDEN), _clean(value, _FORBIDDEN_IN_VALUE)
-    if not tag:
-        raise BadName("tag without a name")
-    if not value:
-        raise BadName("tag without a value")
-    # graphite-web's database has 255 characters for each.
-    if max(len(tag), len(value)) > MAX_SEGMENT:
-        raise BadName("tag too long")
     return "name_" if tag == "name" else tag, value
 
 

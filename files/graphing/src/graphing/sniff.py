@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TextIO
 
-from graphing.statsd.protocol import Kind, Metric, decode, parse_line, read_number
+from graphing.statsd.protocol import Kind, Refused, decode, parse_line, read_number
 
 _HEADER = re.compile(rb"([UT]) (\S+ \S+) (\S+) -> (\S+).* #\d+$")
 _HEX = slice(2, 52)
@@ -186,13 +186,15 @@ class Tally:
                 (self._add_event if packet.is_event else self._add_point)(line)
 
     def _add_event(self, line: str) -> None:
-        for item in parse_line(line):
-            if not isinstance(item, Metric):
-                self.bad_values += 1
-                continue
-            came = self.events.setdefault(item.bucket, _Came(item.kind))
+        try:
+            metrics = parse_line(line)
+        except Refused:
+            self.bad_values += 1
+            return
+        for metric in metrics:
+            came = self.events.setdefault(metric.bucket, _Came(metric.kind))
             came.times += 1
-            came.total = came.total + item.value / item.rate if item.kind is Kind.COUNTER else item.value
+            came.total = came.total + metric.value / metric.rate if metric.kind is Kind.COUNTER else metric.value
 
     def _add_point(self, line: str) -> None:
         try:

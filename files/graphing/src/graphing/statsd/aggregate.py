@@ -5,13 +5,13 @@ buckets can't exist side by side (see `Rules`). This one is the reference; `comp
 """
 
 import marshal
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from graphing.statsd.protocol import BadLine, Kind, Metric, Refused, decode, parse_line, read_number
+from graphing.statsd.protocol import Kind, Metric, Refused, decode, parse_line, read_number
 
 
 @dataclass(slots=True)
@@ -30,6 +30,8 @@ class Interval:
     sets: dict[str, set[str]] = field(default_factory=dict)
     values: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
     """Per `kv` bucket: each value with its own time in seconds since 1970, or 0. They end with the interval."""
+    dated: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """The same of gauges, beside `gauges`."""
 
     def of(self, kind: Kind) -> dict[str, Any]:
         """Return the buckets of one kind."""
@@ -39,6 +41,13 @@ class Interval:
     def kind_of(self, bucket: str) -> Kind | None:
         """Return the kind of a known bucket."""
         return next((kind for kind in Kind if bucket in self.of(kind)), None)
+
+    def tagged(self) -> "Interval":
+        """Return the buckets that have tags."""
+        found = {
+            kind.value: {bucket: value for bucket, value in self.of(kind).items() if ";" in bucket} for kind in Kind
+        }
+        return Interval(**found, unsent={bucket: unsent for bucket, unsent in self.unsent.items() if ";" in bucket})
 
     def successor(self, forget: frozenset[Kind]) -> "Interval":
         """Return the interval that follows: the same buckets without values, except the kinds in `forget`."""
@@ -59,6 +68,7 @@ _NOTHING: dict[Kind, Callable[[], Any]] = {
     Kind.GAUGE: float,
     Kind.SET: set,
     Kind.VALUE: list,
+    Kind.DATED: list,
 }
 
 
@@ -76,6 +86,10 @@ class Buckets(Protocol):
     def values(self) -> Container[str]:
         """All `kv` buckets."""
 
+    @property
+    def dated(self) -> Container[str]:
+        """All gauges with values that have a time of their own."""
+
 
 def never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
     """Have nothing against any bucket."""
@@ -91,10 +105,10 @@ class Rules:
     conflict: Callable[[Buckets, str, Kind], str | None] = never
     """Asked about each new bucket: why it can't be made, or None."""
     gauge_flushes: int = 0
-    """After how many flushes without a new value a gauge is forgotten; 0: never."""
+    """In how many flushes a gauge is written that gets no further value; 0: in all."""
     max_buckets: int = 2**62
     max_values: int = 2**62
-    """Most values of a timer, members of a set or values of a `kv` bucket in one interval."""
+    """Most values of a timer, members of a set, or values with a time of their own, of a bucket in one interval."""
     tags: bool = False
     """Tags are part of a bucket, see `protocol.parse_line`."""
 
@@ -140,6 +154,38 @@ TOO_MANY_BUCKETS = "there are max_buckets buckets already"
 TOO_MANY_VALUES = "it has max_values values in this interval already"
 
 
+class SavedItem(NamedTuple):
+    """What a bucket of a saved interval holds."""
+
+    bucket: str
+    kind: Kind
+    value: Any
+    unsent: float
+
+
+def saved_items(saved: Interval, rules: Rules) -> Iterator[SavedItem]:
+    """Yield what `rules` leave of a saved interval: several of one bucket if tags are dropped that tell them apart."""
+    for kind in Kind:
+        for bucket, value in saved.of(kind).items():
+            unsent = saved.unsent.get(bucket, 0.0) if kind is Kind.TIMER else 0.0
+            yield SavedItem(bucket if rules.tags else bucket.partition(";")[0], kind, value, unsent)
+
+
+class _Restorable(Protocol):
+    def interval(self) -> Interval: ...
+    def delete(self, kind: Kind, bucket: str) -> bool: ...
+    def restore(self, saved: Interval) -> None: ...
+
+
+def drop_tags(engine: _Restorable) -> None:
+    """Put what the buckets with tags hold into those without: tags are dropped from now on."""
+    tagged = engine.interval().tagged()
+    for kind in Kind:
+        for bucket in tagged.of(kind):
+            engine.delete(kind, bucket)
+    engine.restore(tagged)
+
+
 class Engine:
     """Aggregates the interval in progress, `now`."""
 
@@ -159,10 +205,12 @@ class Engine:
 
     def configure(self, rules: Rules) -> None:
         """Go by other rules from now on; what is there stays."""
-        if rules.gauge_flushes and not 0 < self._rules.gauge_flushes <= rules.gauge_flushes:
+        was, self._rules = self._rules, rules
+        if rules.gauge_flushes and not 0 < was.gauge_flushes <= rules.gauge_flushes:
             # A stricter rule; and without any, nobody noted when a gauge was set.
             self._gauge_set = dict.fromkeys(self.now.gauges, self._flush)
-        self._rules = rules
+        if was.tags and not rules.tags:
+            drop_tags(self)
 
     def feed(self, lines: bytes | bytearray | memoryview) -> None:
         """Add every good line of newline-joined lines.
@@ -199,11 +247,13 @@ class Engine:
         self._fed.metrics += metrics
 
     def _feed_line(self, line: str) -> None:
-        for item in parse_line(line, self._rules.tags):
-            if isinstance(item, BadLine):
-                self._fed.complain(Reason.BAD, item.line, item.reason, self.sender_of(line))
-            else:
-                self.add(item, line)
+        try:
+            metrics = parse_line(line, self._rules.tags)
+        except Refused as refused:
+            self._fed.complain(Reason.BAD, line, str(refused), self.sender_of(line))
+            return
+        for metric in metrics:
+            self.add(metric, line)
 
     def add(self, metric: Metric, line: str = "") -> None:
         """Add one metric, or complain about it. `line` is where it stood."""
@@ -234,9 +284,10 @@ class Engine:
                 return False
             members.add(metric.member)
         else:
-            if len(now.values[bucket]) >= self._rules.max_values:
+            values = now.of(kind)[bucket]
+            if len(values) >= self._rules.max_values:
                 return False
-            now.values[bucket].append((metric.value, metric.stamp))
+            values.append((metric.value, metric.stamp))
         return True
 
     def _admit(self, bucket: str, kind: Kind, line: str) -> bool:
@@ -298,7 +349,7 @@ class Engine:
         return taken
 
     def _forget_gauges(self) -> None:
-        oldest = self._flush - 1 - self._rules.gauge_flushes
+        oldest = self._flush - self._rules.gauge_flushes
         for bucket in [bucket for bucket in self.now.gauges if self._gauge_set.get(bucket, 0) <= oldest]:
             del self.now.gauges[bucket]
         self._gauge_set = {bucket: self._gauge_set.get(bucket, 0) for bucket in self.now.gauges}
@@ -313,32 +364,27 @@ class Engine:
 
     def restore(self, saved: Interval) -> None:
         """Add an interval that an earlier process saved; its gauges win."""
-        for kind in Kind:
-            for bucket in saved.of(kind):
-                if self._admit(bucket, kind, ""):
-                    self._restore(kind, bucket, saved)
+        for item in saved_items(saved, self._rules):
+            if self._admit(item.bucket, item.kind, ""):
+                self._restore(item)
 
-    def _restore(self, kind: Kind, bucket: str, saved: Interval) -> None:
-        now = self.now
-        if kind is Kind.COUNTER:
-            now.counters[bucket] += saved.counters[bucket]
-        elif kind is Kind.TIMER:
-            now.timers[bucket] += saved.timers[bucket]
-            if bucket in saved.unsent:
-                now.unsent[bucket] = now.unsent.get(bucket, 0.0) + saved.unsent[bucket]
-        elif kind is Kind.GAUGE:
-            now.gauges[bucket] = saved.gauges[bucket]
+    def _restore(self, item: "SavedItem") -> None:
+        bucket, kind, now = item.bucket, item.kind, self.now
+        if kind is Kind.GAUGE:
+            now.gauges[bucket] = item.value
             self._gauge_set[bucket] = self._flush
         elif kind is Kind.SET:
-            now.sets[bucket] |= saved.sets[bucket]
+            now.sets[bucket] |= item.value
         else:
-            now.values[bucket] += saved.values[bucket]
+            now.of(kind)[bucket] += item.value
+        if item.unsent:
+            now.unsent[bucket] = now.unsent.get(bucket, 0.0) + item.unsent
 
     def cut(self) -> bytes:
         """Return the interval in progress as a record of `partial`."""
         self._settle_all()
         now = self.now
-        content = marshal.dumps((now.counters, now.timers, now.unsent, now.gauges, now.sets, now.values))
+        content = marshal.dumps((now.counters, now.timers, now.unsent, now.gauges, now.sets, now.values, now.dated))
         return b"M" + len(content).to_bytes(4, "little") + content
 
     @property

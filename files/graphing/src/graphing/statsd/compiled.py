@@ -1,5 +1,6 @@
 """The engine whose hot loop is compiled: `graphing_twin`, with the reference's code for all that is unusual."""
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Container, Iterator
@@ -13,20 +14,26 @@ from graphing.statsd.aggregate import (
     Interval,
     Reason,
     Rules,
+    SavedItem,
+    drop_tags,
     never,
+    saved_items,
 )
 from graphing.statsd.datagram_log import LAYOUT
 from graphing.statsd.naming import Affixes, PlainConflicts
-from graphing.statsd.partial import KINDS, values_record
-from graphing.statsd.protocol import BadLine, Kind, Metric, decode, parse_line
+from graphing.statsd.partial import KINDS, stamped_record
+from graphing.statsd.protocol import Kind, Metric, Refused, decode, parse_line
 from graphing.statsd.receive import GatheringTime, sender_text
-from graphing.statsd.render import Flush, Form, Slice, value_slices
+from graphing.statsd.render import Flush, Form, IntervalFlush, Slice
 from graphing.statsd.timers import bins_for, histogram, leaves
 
 _SENDER_SECONDS = 60.0
 """After a complaint, for so long the senders of datagrams are noted, so that the next complaint can name its own."""
 
 _UNBOUNDED = Rules().max_values
+
+_Stamped = dict[Kind, dict[str, list[tuple[float, int]]]]
+"""Per bucket of a kind: each value with its time in seconds since 1970, or 0."""
 
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
@@ -48,18 +55,21 @@ class CompiledEngine:
     def __init__(self, rules: Rules) -> None:
         self._twin: Any = import_module("graphing_twin")
         self._table = self._twin.Table(self._feed_line, int.from_bytes(os.urandom(8), "little"))
-        self._values: dict[str, list[tuple[float, int]]] = {}
-        self._values_changed = False
+        self._stamped: _Stamped = {Kind.VALUE: {}, Kind.DATED: {}}
+        self._stamped_changed = False
         self._fed = Fed()
         self._senders_until = 0.0
-        self._known = _Known(self._table, self._values)
+        self._known = _Known(self._table, self._stamped)
+        self._rules = rules
         self.configure(rules)
 
     def configure(self, rules: Rules) -> None:
         """Go by other rules from now on; what is there stays."""
-        self._rules = rules
+        was, self._rules = self._rules, rules
         self._configure(rules.max_values)
         self._table.admit(*_admission(rules))
+        if was.tags and not rules.tags:
+            drop_tags(self)
 
     def _configure(self, max_values: int) -> None:
         rules = self._rules
@@ -74,11 +84,10 @@ class CompiledEngine:
         """Take an unusual line. Called in the middle of `feed`."""
         line = decode(raw)
         try:
-            for item in parse_line(line, self._rules.tags):
-                if isinstance(item, BadLine):
-                    self._complain(Reason.BAD, item.line, item.reason)
-                else:
-                    self.add(item)
+            for metric in parse_line(line, self._rules.tags):
+                self.add(metric)
+        except Refused as refused:
+            self._complain(Reason.BAD, line, str(refused))
         except Exception as error:
             self._complain(Reason.BAD, line, f"internal error: {error!r}")
 
@@ -108,21 +117,21 @@ class CompiledEngine:
         elif kind is Kind.SET:
             return bool(table.add_members(name, (metric.member.encode("latin-1"),)))
         else:
-            return self._put_value(metric)
+            return self._put_stamped(metric)
         return True
 
-    def _put_value(self, metric: Metric) -> bool:
-        values = self._values.setdefault(metric.bucket, [])
+    def _put_stamped(self, metric: Metric) -> bool:
+        values = self._stamped[metric.kind].setdefault(metric.bucket, [])
         if len(values) >= self._rules.max_values:
             return False
         values.append((metric.value, metric.stamp))
-        self._note_values()
+        self._note_stamped()
         return True
 
-    def _note_values(self) -> None:
-        self._values_changed = True
+    def _note_stamped(self) -> None:
+        self._stamped_changed = True
         # The table does not know these, so it can't tell what is in their way.
-        self._table.must_ask = bool(self._values)
+        self._table.must_ask = any(self._stamped.values())
 
     def _is_admitted(self, bucket: str, kind: Kind) -> bool:
         if self._known.has(bucket, kind):
@@ -158,14 +167,15 @@ class CompiledEngine:
             unsent=_decoded(unsent),
             gauges=_decoded(gauges),
             sets={decode(name): set(map(decode, members)) for name, members in sets.items()},
-            values={bucket: list(values) for bucket, values in self._values.items()},
+            values=_copied(self._stamped[Kind.VALUE]),
+            dated=_copied(self._stamped[Kind.DATED]),
         )
 
     def delete(self, kind: Kind, bucket: str) -> bool:
         """Forget a bucket; return whether there was one."""
-        if kind is Kind.VALUE:
-            found = self._values.pop(bucket, None) is not None
-            self._note_values()
+        if kind in self._stamped:
+            found = self._stamped[kind].pop(bucket, None) is not None
+            self._note_stamped()
             return found
         return bool(self._table.delete(bucket.encode("latin-1"), _CODES[kind]))
 
@@ -173,32 +183,31 @@ class CompiledEngine:
         """Add an interval that an earlier process saved; its gauges win."""
         # What was taken once is not refused now.
         self._configure(_UNBOUNDED)
-        for kind in Kind:
-            for bucket in saved.of(kind):
-                if self._is_admitted(bucket, kind):
-                    self._restore(kind, bucket, saved)
+        for item in saved_items(saved, self._rules):
+            if self._is_admitted(item.bucket, item.kind):
+                self._restore(item)
         self._configure(self._rules.max_values)
 
-    def _restore(self, kind: Kind, bucket: str, saved: Interval) -> None:
-        name = bucket.encode("latin-1")
+    def _restore(self, item: SavedItem) -> None:
+        kind, value, name = item.kind, item.value, item.bucket.encode("latin-1")
         if kind is Kind.COUNTER:
-            self._table.add_counter(name, saved.counters[bucket])
+            self._table.add_counter(name, value)
         elif kind is Kind.TIMER:
-            self._table.add_timer(name, saved.timers[bucket], saved.unsent.get(bucket, 0.0))
+            self._table.add_timer(name, value, item.unsent)
         elif kind is Kind.GAUGE:
-            self._table.set_gauge(name, saved.gauges[bucket], False)
+            self._table.set_gauge(name, value, False)
         elif kind is Kind.SET:
-            self._table.add_members(name, [member.encode("latin-1") for member in saved.sets[bucket]])
+            self._table.add_members(name, [member.encode("latin-1") for member in value])
         else:
-            self._values.setdefault(bucket, []).extend(saved.values[bucket])
-            self._note_values()
+            self._stamped[kind].setdefault(item.bucket, []).extend(value)
+            self._note_stamped()
 
     def cut(self) -> bytes:
         """Return what changed since the last cut as records of `partial`."""
         records: bytes = self._table.cut()
-        if self._values_changed:
-            self._values_changed = False
-            records += values_record(self._values)
+        if self._stamped_changed:
+            self._stamped_changed = False
+            records += b"".join(itertools.starmap(stamped_record, self._stamped.items()))
         return records
 
     @property
@@ -213,8 +222,9 @@ class CompiledEngine:
 
     def begin_flush(self, form: Form) -> Flush:
         """End the interval in progress, after a `cut`; return what writes its lines."""
-        values = dict(self._values)
-        self._values.clear()
+        stamped = Interval(values=dict(self._stamped[Kind.VALUE]), dated=dict(self._stamped[Kind.DATED]))
+        for found in self._stamped.values():
+            found.clear()
         self._table.must_ask = False
         names = self._twin.Names(
             [_affixes(a) for a in _in_order(form)],
@@ -226,14 +236,14 @@ class CompiledEngine:
             self._rules.tags,
         )
         self._table.begin_flush(names)
-        return _CompiledFlush(self._table, value_slices(values, form), len(values))
+        return _CompiledFlush(self._table, IntervalFlush(stamped, form))
 
     def receiver(self, memory: Any) -> "CompiledReceiver":
         """Return what receives into `memory`, see `datagram_log`."""
         return CompiledReceiver(self._table, memory)
 
     def __len__(self) -> int:
-        return len(self._table) + len(self._values)
+        return len(self._table) + sum(map(len, self._stamped.values()))
 
 
 class CompiledReceiver:
@@ -297,6 +307,10 @@ def _histogram(form: Form) -> Callable[[bytes, list[float]], list[tuple[bytes, f
     return of
 
 
+def _copied(found: dict[str, list[tuple[float, int]]]) -> dict[str, list[tuple[float, int]]]:
+    return {bucket: list(values) for bucket, values in found.items()}
+
+
 def _decoded(found: dict[bytes, Any]) -> dict[str, Any]:
     return {decode(name): value for name, value in found.items()}
 
@@ -304,14 +318,16 @@ def _decoded(found: dict[bytes, Any]) -> dict[str, Any]:
 class _Known:
     """Which buckets there are."""
 
-    def __init__(self, table: Any, values: Container[str]) -> None:
+    def __init__(self, table: Any, stamped: _Stamped) -> None:
         self._table = table
-        self.values = values
+        self._stamped = stamped
+        self.values: Container[str] = stamped[Kind.VALUE]
+        self.dated: Container[str] = stamped[Kind.DATED]
         self.gauges: Container[str] = _Gauges(table)
 
     def has(self, bucket: str, kind: Kind) -> bool:
-        if kind is Kind.VALUE:
-            return bucket in self.values
+        if kind in self._stamped:
+            return bucket in self._stamped[kind]
         return bool(self._table.has(bucket.encode("latin-1"), _CODES[kind]))
 
     def kind_of(self, bucket: str) -> Kind | None:
@@ -329,16 +345,16 @@ class _Gauges:
 class _CompiledFlush:
     """The lines of an interval."""
 
-    def __init__(self, table: Any, values: Iterator[Slice], value_buckets: int) -> None:
+    def __init__(self, table: Any, stamped: IntervalFlush) -> None:
         self._slices = table.flush_slice
-        self._values = values
-        self.buckets = value_buckets
+        self._stamped = stamped
+        self.buckets = stamped.buckets
 
     def slice(self, most: int) -> Slice | None:
         """Return the lines of the next `most` buckets, None at the end."""
         found = self._slices(most)
         if found is None:
-            return next(self._values, None)
+            return self._stamped.slice(most)
         lines, count, not_finite, buckets = found
         self.buckets += buckets
         return Slice(lines, count, not_finite, 0)

@@ -34,10 +34,11 @@ def measurements(
         yield naming.gauge(bucket), value, 0
     for bucket, members in interval.sets.items():
         yield naming.set(bucket), len(members), 0
-    for bucket, values in interval.values.items():
-        name = naming.value(bucket)
-        for value, stamp in values:
-            yield name, value, stamp
+    for name_of, stamped in ((naming.value, interval.values), (naming.gauge, interval.dated)):
+        for bucket, values in stamped.items():
+            name = name_of(bucket)
+            for value, stamp in values:
+                yield name, value, stamp
 
 
 def _timer_count(interval: Interval, bucket: str) -> float:

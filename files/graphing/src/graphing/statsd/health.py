@@ -16,15 +16,14 @@ from graphing.statsd.naming import Naming
 class Counted:
     """Events of one interval.
 
-    `metrics + bad_lines + type_conflicts + refused` is the number of values received; a line that can't
-    be told apart into values counts as one.
+    `metrics + bad_lines + type_conflicts + refused` is the number of values received; a bad line counts as one.
     """
 
     packets: int = 0
     metrics: int = 0
     """Values that were aggregated."""
     bad_lines: int = 0
-    """Values that are not StatsD."""
+    """Lines that are not StatsD."""
     type_conflicts: int = 0
     """Values whose bucket can't be of their kind."""
     refused: int = 0

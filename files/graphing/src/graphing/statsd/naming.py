@@ -15,7 +15,9 @@ from graphing.statsd.timers import Histogram, bins_for, histogram_leaves, leaves
 
 COUNTER_LEAVES = ("count", "rate")
 SET_LEAVES = ("unique",)
-_WITHOUT_LEAF = frozenset((Kind.GAUGE, Kind.VALUE))
+_GAUGES = frozenset((Kind.GAUGE, Kind.DATED))
+"""One bucket may be both: they are one series."""
+_WITHOUT_LEAF = _GAUGES | {Kind.VALUE}
 _VALUE_PREFIX = "kv"
 """What stands for the kind where kinds are in names: statsite's word for it, since etsy/statsd has no such kind."""
 
@@ -153,7 +155,9 @@ class PlainConflicts:
         """Return why there can be no such bucket among those that there are, or None."""
         known = buckets.kind_of(bucket)
         if known:
-            return f"it is one of the {known}, not of the {kind}"
+            return (
+                None if {known, kind} <= _GAUGES else f"it is one of the {_plural(known)}, not of the {_plural(kind)}"
+            )
         path, tags = _split_tags(bucket)
         if self.reserved and f"{path}.".startswith(f"{self.reserved}."):
             return "its name is kept for the aggregator's own metrics"
@@ -161,8 +165,8 @@ class PlainConflicts:
         if kind not in _WITHOUT_LEAF:
             for leaf in self._leaves_of(bucket, kind):
                 name = f"{path}.{leaf}{tags}"
-                if name in buckets.gauges or name in buckets.values:
-                    return f"{name} is one of the {buckets.kind_of(name)}"
+                if name in buckets.gauges or name in buckets.values or name in buckets.dated:
+                    return f"{name} is one of the {_plural(buckets.kind_of(name))}"
             return None
         for parent, leaf in _parents(path):
             parent_kind = buckets.kind_of(parent + tags)
@@ -194,6 +198,10 @@ def _parents(path: str) -> Iterator[tuple[str, str]]:
     timer, mark, bin_leaf = path.rpartition(".histogram.")
     if mark:
         yield timer, f"histogram.{bin_leaf}"
+
+
+def _plural(kind: Kind | None) -> str:
+    return Kind.GAUGE if kind is Kind.DATED else str(kind)
 
 
 def _split_tags(bucket: str) -> tuple[str, str]:

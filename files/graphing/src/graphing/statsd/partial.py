@@ -15,6 +15,7 @@ The compiled one writes what changed since the last cut; buckets have numbers, i
 Both:
 
     K  length u32, JSON: `kv` values, {"bucket": [[value, stamp], ...]}, so far
+    G  the same of gauges: their values that have a time of their own
     H  length u32, JSON: the aggregator's own counts so far, {"packets": 1, ...}
 """
 
@@ -49,9 +50,9 @@ def counted_record(counted: dict[str, int]) -> bytes:
     return _json_record(b"H", counted)
 
 
-def values_record(values: dict[str, list[tuple[float, int]]]) -> bytes:
-    """Return the K record."""
-    return _json_record(b"K", values)
+def stamped_record(kind: Kind, values: dict[str, list[tuple[float, int]]]) -> bytes:
+    """Return the K or the G record."""
+    return _json_record(b"K" if kind is Kind.VALUE else b"G", values)
 
 
 def _json_record(letter: bytes, content: Any) -> bytes:
@@ -83,6 +84,7 @@ class _Reader:
             "S": self._member,
             "D": self._gone,
             "K": self._values,
+            "G": self._dated,
             "H": self._counted,
         }
         while self._at < len(self._data):
@@ -155,9 +157,14 @@ class _Reader:
         self._forget(*self._bucket(number))
 
     def _values(self) -> None:
-        values = self._object()
-        self._result.interval.values = {
-            bucket: [(float(value), int(stamp)) for value, stamp in found] for bucket, found in values.items()
+        self._result.interval.values = self._stamped()
+
+    def _dated(self) -> None:
+        self._result.interval.dated = self._stamped()
+
+    def _stamped(self) -> dict[str, list[tuple[float, int]]]:
+        return {
+            bucket: [(float(value), int(stamp)) for value, stamp in found] for bucket, found in self._object().items()
         }
 
     def _counted(self) -> None:

@@ -1,11 +1,14 @@
 """StatsD's line protocol: `bucket:value|type[|@rate][|#tags]`, to metrics. Pure.
 
+A line is taken whole or not at all. Of several values each has a type and fields of its own (`a:1|c:2|ms`), or all
+but the last are bare numbers (`a:1:2:3|c|@0.5`, DogStatsD 1.1): then type and fields are those of all.
+
 Differences from etsy/statsd, on purpose: an unknown type is a bad line and not a counter; `h`, `d`
 and `m` are timers; a rate above 1, zero, infinite or hexadecimal is refused, and so are such values;
 a negative timer is accepted; an empty set member differs from `0`; a rate after tags counts.
 
-Of DogStatsD, tags are taken (`parse_line` says how) and what tells a client's origin is ignored.
-Of statsite, `kv` is taken: a value that is stored as it is.
+Of DogStatsD, tags are taken (`parse_line` says how), a gauge may have a time of its own (`a:1|g|T1700000000`), and what
+tells a client's origin is ignored. Of statsite, `kv` is taken: a value that is stored as it is.
 """
 
 import math
@@ -29,6 +32,8 @@ class Kind(StrEnum):
     SET = "sets"
     VALUE = "values"
     """statsite's `kv`: stored as it is, each one, not aggregated."""
+    DATED = "dated"
+    """Values of a gauge that have a time of their own: stored as `kv` is, under the gauge's name."""
 
 
 class Metric(NamedTuple):
@@ -44,11 +49,11 @@ class Metric(NamedTuple):
     member: str = ""
     """The string to put into the set."""
     stamp: int = 0
-    """Of a `kv`: its time in seconds since 1970, 0 if the client gave none."""
+    """Of a `kv` or a dated gauge: its time in seconds since 1970, 0 if the client gave none."""
 
 
 class BadLine(NamedTuple):
-    """A value that was refused, the line it stood in, and why."""
+    """A line that was refused, and why."""
 
     line: str
     reason: str
@@ -57,6 +62,15 @@ class BadLine(NamedTuple):
 class Refused(ValueError):  # noqa: N818 - nothing failed
     """Something that is not StatsD; `str()` is the reason."""
 
+
+UNKNOWN_FIELD = "unknown field after the type"
+MIXED = "values with a type and values without one"
+PACKED = "several values before one type, which only c, g, ms, h and d take"
+COLON_IN_NAME = "not a number between two colons: a name can't hold a colon"
+COLON_IN_SET = "a member that begins with a colon, or a name that holds one: neither can be"
+DATED_COUNTER = "a counter with a time of its own: what is stored there would be replaced, not added to"
+DATED_OTHER = "a time by DogStatsD's |T, which only a gauge (g) takes"
+DATED_CHANGE = "a change of a gauge (+ or -) can't have a time of its own; kv takes a negative value"
 
 _KINDS = {
     "c": Kind.COUNTER,
@@ -68,12 +82,13 @@ _KINDS = {
     "s": Kind.SET,
     "kv": Kind.VALUE,
 }
+_PACKABLE = frozenset(("c", "g", "ms", "h", "d"))
 
 _EVENT, _CHECK = "_e{", "_sc|"
 
 # `1|c|c:ID` is a container's, `1|c:2|c` is a second value: only after the type it can be told.
 _ORIGIN = re.compile(r"(\|[^|:]*)(?:\|(?:c|e|card):[^|]*)+")
-_BACKDATED = re.compile(r"T[0-9]+").fullmatch
+_DATE = re.compile(r"T[0-9]+").fullmatch
 _STAMP = re.compile(r"[0-9]{1,10}").fullmatch
 
 
@@ -87,33 +102,34 @@ def parse(datagram: bytes, tags: bool = False) -> tuple[list[Metric], list[BadLi
     metrics: list[Metric] = []
     bad: list[BadLine] = []
     for line in decode(datagram).split("\n"):
-        for item in parse_line(line, tags):
-            if isinstance(item, Metric):
-                metrics.append(item)
-            else:
-                bad.append(item)
+        try:
+            metrics += parse_line(line, tags)
+        except Refused as refused:
+            bad.append(BadLine(line, str(refused)))
     return metrics, bad
 
 
-def parse_line(line: str, tags: bool = False) -> list[Metric | BadLine]:
-    """Return one item per value of the line; a bad value leaves its neighbours alone.
+def parse_line(line: str, tags: bool = False) -> list[Metric]:
+    """Return the values of a line; raise Refused if any part of it is bad.
 
     With `tags`, those of DogStatsD (`a:1|c|#region:eu`), InfluxDB (`a,region=eu:1|c`) and Graphite
-    (`a;region=eu:1|c`) become part of the bucket. Without, DogStatsD's are ignored, and the other
-    two are a name like any other, of which `,`, `;` and `=` are removed.
+    (`a;region=eu:1|c`) become part of the bucket. Without, they are dropped; in a name, tags begin at the first `,` or
+    `;` if a `=` follows it.
     """
     if line.startswith((_EVENT, _CHECK)):
         what = "event" if line.startswith(_EVENT) else "service check"
-        return [BadLine(line, f"{what} of DogStatsD, not a metric")]
+        raise Refused(f"{what} of DogStatsD, not a metric")
     raw_name, colon, rest = line.partition(":")
     if not colon:
-        return [BadLine(line, "no value")] if line.strip() else []
+        if line.strip():
+            raise Refused("no value")
+        return []
     values, tag_list = _sections(rest)
     try:
-        bucket = _tagged_bucket(raw_name, tag_list) if tags else clean_name(raw_name)
+        bucket = _tagged_bucket(raw_name, tag_list) if tags else clean_name(_without_tags(raw_name))
     except BadName as error:
-        return [BadLine(line, str(error))]
-    return [_parse_value(line, bucket, part) for part in values.split(":")]
+        raise Refused(str(error)) from None
+    return _metrics(bucket, values)
 
 
 def _sections(rest: str) -> tuple[str, str]:
@@ -127,6 +143,11 @@ def _sections(rest: str) -> tuple[str, str]:
     if ":" in values:
         values = _ORIGIN.sub(r"\1", values)
     return values, tag_list
+
+
+def _without_tags(raw_name: str) -> str:
+    name, _, tags = raw_name.replace(",", ";").partition(";")
+    return name if "=" in tags else raw_name
 
 
 def _tagged_bucket(raw_name: str, tag_list: str) -> str:
@@ -147,59 +168,101 @@ def _pair(tag: str) -> tuple[str, str]:
     return name, value
 
 
-def _parse_value(line: str, bucket: str, part: str) -> Metric | BadLine:
+def _metrics(bucket: str, values: str) -> list[Metric]:
+    if ":" not in values:
+        return [_complete(bucket, values)]
+    *parts, last = values.split(":")
+    typed = ["|" in part for part in parts]
+    if all(typed):
+        return [_complete(bucket, part) for part in (*parts, last)]
+    if any(typed):
+        raise Refused(MIXED)
+    return _packed(bucket, parts, last)
+
+
+def _complete(bucket: str, part: str) -> Metric:
     value, *fields = part.split("|")
-    try:
-        if not fields:
-            raise Refused("no type")
-        kind = _KINDS.get(fields[0].strip())
-        if kind is None:
-            raise Refused("unknown type")
-        return _metric(bucket, kind, value, fields[1:])
-    except Refused as refused:
-        return BadLine(line, str(refused))
+    return _metric(bucket, _kind(fields), value, fields[1:])
+
+
+def _packed(bucket: str, bare: list[str], last: str) -> list[Metric]:
+    """Return the metrics of values of which only the last has a type and fields; a set takes all as one member."""
+    value, *fields = last.split("|")
+    kind = _kind(fields)
+    if kind is Kind.SET:
+        if not bare[0]:
+            # A::B:x and A::C:x would be one set.
+            raise Refused(COLON_IN_SET)
+        return [_metric(bucket, kind, ":".join((*bare, value)), fields[1:])]
+    for number in bare:
+        read_number(number, COLON_IN_NAME)
+    if fields[0].strip() not in _PACKABLE:
+        raise Refused(PACKED)
+    return [_metric(bucket, kind, number, fields[1:]) for number in (*bare, value)]
+
+
+def _kind(fields: list[str]) -> Kind:
+    if not fields:
+        raise Refused("no type")
+    kind = _KINDS.get(fields[0].strip())
+    if kind is None:
+        raise Refused("unknown type")
+    return kind
 
 
 def _metric(bucket: str, kind: Kind, value: str, fields: list[str]) -> Metric:
+    if kind is Kind.GAUGE:
+        return _gauge(bucket, value, fields)
     if kind is Kind.VALUE:
-        return Metric(bucket, kind, read_number(value), stamp=_stamp(fields))
-    rate = _rate(fields) if fields else 1.0
+        return Metric(bucket, kind, read_number(value), stamp=_stamp(_only(fields, DATED_OTHER)) if fields else 0)
+    rate = _rate(fields, DATED_COUNTER if kind is Kind.COUNTER else DATED_OTHER) if fields else 1.0
     if kind is Kind.SET:
         return Metric(bucket, kind, member=value)
     amount = read_number(value)
-    if kind is Kind.GAUGE:
-        # A rate means nothing for a gauge or a set; clients that send one are not punished for it.
-        return Metric(bucket, kind, amount, delta=value.strip()[0] in "+-")
     if not math.isfinite(amount / rate):
         raise Refused("value too large for its rate")
     return Metric(bucket, kind, amount, rate)
 
 
-def _rate(fields: list[str]) -> float:
-    rate = read_number(_only(fields), "rate is not a number")
+def _gauge(bucket: str, value: str, fields: list[str]) -> Metric:
+    amount = read_number(value)
+    delta = value.strip()[0] in "+-"
+    dates = [field for field in fields if _is_date(field)]
+    others = [field for field in fields if not _is_date(field)] + dates[1:]
+    if others:
+        # A rate means nothing for a gauge or a set; clients that send one are not punished for it.
+        _rate(others, UNKNOWN_FIELD)
+    if not dates:
+        return Metric(bucket, Kind.GAUGE, amount, delta=delta)
+    if delta:
+        raise Refused(DATED_CHANGE)
+    return Metric(bucket, Kind.DATED, amount, stamp=_stamp(dates[0].strip()[1:]))
+
+
+def _is_date(field: str) -> bool:
+    return _DATE(field.strip()) is not None
+
+
+def _rate(fields: list[str], if_dated: str) -> float:
+    rate = read_number(_only(fields, if_dated), "rate is not a number")
     if not 0 < rate <= 1 or math.isinf(1 / rate):
         raise Refused("rate is not above 0 and up to 1")
     return rate
 
 
-def _stamp(fields: list[str]) -> int:
-    if not fields:
-        return 0
-    digits = _only(fields)
+def _stamp(digits: str) -> int:
     stamp = int(digits) if _STAMP(digits) else 0
     if not 1 <= stamp <= LATEST_STAMP:
         raise Refused("time is not a whole number of seconds since 1970")
     return stamp
 
 
-def _only(fields: list[str]) -> str:
-    """Return what follows the `@` of the only field."""
+def _only(fields: list[str], if_dated: str) -> str:
+    """Return what follows the `@` of the only field; `if_dated` is what to say of DogStatsD's time."""
     field = fields[0].strip()
     if len(fields) == 1 and field.startswith("@"):
         return field[1:]
-    if any(_BACKDATED(field.strip()) for field in fields):
-        raise Refused("dated by DogStatsD: a value counts in the interval in which it arrives")
-    raise Refused("unknown field after the type")
+    raise Refused(if_dated if any(map(_is_date, fields)) else UNKNOWN_FIELD)
 
 
 def read_number(digits: str, otherwise: str = "value is not a number") -> float:

@@ -63,13 +63,6 @@ class IntervalFlush:
         return _slice(self._left, most * _LINES_PER_BUCKET, self._form)
 
 
-def value_slices(values: dict[str, list[tuple[float, int]]], form: Form) -> Iterator[Slice]:
-    """Yield the lines of `kv` buckets."""
-    left = measurements(Interval(values=values), form.naming, (), form.seconds)
-    while (found := _slice(left, 1000, form)) is not None:
-        yield found
-
-
 def lines(numbers: Iterable[tuple[str, float, int]], form: Form) -> Slice:
     """Return the lines of (name, number, stamp or 0) triples."""
     made = []

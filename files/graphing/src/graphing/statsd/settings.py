@@ -83,8 +83,9 @@ class Statsd:
 
     def rules(self) -> Rules:
         """Return what the engine must know."""
+        forget = frozenset(map(Kind, self.delete_idle))
         rules = Rules(
-            forget=frozenset(map(Kind, self.delete_idle)),
+            forget=forget - {Kind.GAUGE} if self.gauge_flushes else forget,
             gauge_flushes=self.gauge_flushes,
             max_buckets=self.max_buckets,
             max_values=self.max_values,

@@ -95,6 +95,7 @@ def _state(document: dict[str, Any]) -> State:
             gauges=_buckets(interval["gauges"], _number),
             sets=_buckets(interval["sets"], lambda items: set(map(_text, items))),
             values=_buckets(interval.get("values", {}), _dated),
+            dated=_buckets(interval.get("dated", {}), _dated),
         ),
         counted={_text(name): _whole(value) for name, value in document["counted"].items()},
         kernel_drops=_whole(document["kernel_drops"]),
