@@ -12,6 +12,7 @@ from support import Carbon, Daemon, free_port, send, udp_socket, wait_for
 
 from graphing.statsd.health import Counted
 from graphing.statsd.http_door import HttpDoor
+from graphing.statsd.refusals import Refusals
 from graphing.statsd.settings import Console
 from graphing.statsd.sockets import status_listener
 from graphing.statsd.status import Status, failing, page
@@ -29,6 +30,8 @@ WELL = Status(
     journal_bytes=1000,
     journal_limit=1_000_000,
     carbon_trouble="",
+    unprotected="",
+    lately=Refusals().told(),
 )
 
 
@@ -47,6 +50,7 @@ WELL = Status(
         ({"journal_bytes": 950_000, "lines_queued": 5}, {"journal"}),
         ({"journal_bytes": 0, "journal_limit": 0, "lines_queued": 5}, {}),
         ({"health": "down", "carbon_trouble": "refused"}, {"health", "carbon"}),
+        ({"unprotected": "/run/statsd/datagrams can't be made (No space left on device)"}, {"log"}),
     ],
 )
 def test_what_keeps_numbers_back_is_named(changes, expected):

@@ -18,9 +18,9 @@ def place_problems(places: list[Place], seen: Seen, installed: bool) -> list[str
     """What is wrong with the places: sentences with their remedies.
 
     A place has `path`, `role`, `mib` and perhaps `files` (what the first run takes there), `reserve_mib` (what must be
-    free at every run), `setting` (the variable that asks for it) and `remedy` (how to make it larger). `seen` is by path: `mount`, `free_mib`,
-    `free_files` (none where the file system makes inodes as it needs them) and `read_only`. Where the platform is
-    `installed`, the reserve alone counts.
+    free at every run), `setting` (the variable that asks for it) and `remedy` (how to make it larger). `seen` is by
+    path: `mount`, `free_mib`, `free_files` (none where the file system makes inodes as it needs them) and `read_only`.
+    Where the platform is `installed`, the reserve alone counts.
     """
     found = []
     for mount, together in _by_mount(places, seen).items():
