@@ -53,6 +53,13 @@ def flood(site):
 
 
 @contextlib.contextmanager
+def nonsense(site):
+    """A client sends what is no event."""
+    site.send(*["alarms.nonsense:x|c"] * 150)
+    yield
+
+
+@contextlib.contextmanager
 def old_certificate(site):
     """A certificate for which it is time, because it must last for ten years."""
     check = site.host.check_output
@@ -76,10 +83,15 @@ FAULTS = {
     "the relay is away": (away(RELAY), "event line services journal", "aggregator"),
     "graphite-web is away": (away("graphite-web.socket", WEB), "event line services", "web"),
     "nginx is away": (away("nginx.service"), "web services", "certificate"),
-    "the disk has less than carbon's reserve": (full_disk, f"event line|disk {WHISPER}", "aggregator journal web"),
+    "the disk has less than carbon's reserve": (
+        full_disk,
+        f"event line|disk {WHISPER}|cache a",
+        "aggregator journal web",
+    ),
     "carbon writes too slowly": (slow_writes, "cache a", "event line creates a"),
     "carbon may create too few series": (many_names, "creates a", "event line"),
     "the kernel drops datagrams": (flood, "drops", "event aggregator services"),
+    "a client sends what is no event": (nonsense, "refused", ""),
     # Photoworld sends a gauge every ten seconds.
     "a steady stream of events ends": (away("photoworld.socket", "photoworld.service"), "data services", ""),
     "the certificate ends soon": (old_certificate, "certificate", ""),

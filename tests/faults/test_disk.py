@@ -1,5 +1,6 @@
 """Faults of the disk and of what lies on it."""
 
+import json
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from verdict import WHISPER, Allowed, on_disk
 
 MIB = 2**20
 RESERVE = 16 * MIB
+DOCTOR = "/opt/graphing/venv/bin/graphing doctor --json"
 
 
 def latest(site, leaf):
@@ -42,6 +44,16 @@ def test_r06_power_failure(trial):
             trial.compare(first.ledger)
 
 
+def assert_the_doctor_names_the_disk(site):
+    """What it says first is the cause, and none of what it says is that the relay is at fault."""
+    first, *others = json.loads(site.host.run(DOCTOR).stdout)["checks"]
+    assert (first["check"], first["state"]) == (f"disk {WHISPER}", "failed")
+    assert "carbon takes no points" in first["what"]
+    line = next(check for check in others if check["check"] == "line")
+    assert "stops at carbon: it takes no points: its disk has " in line["what"]
+    assert "Make room on carbon's disk" in line["remedy"]
+
+
 @pytest.mark.smoke
 @pytest.mark.row("R7", "the disk of numbers and journal is full, then it is not")
 def test_r07_disk_full(trial):
@@ -59,6 +71,7 @@ def test_r07_disk_full(trial):
                 site.until(closed)
                 left = free(site, DISK)
                 assert left > RESERVE // 4, "the alarm must come before the disk is full"
+                assert_the_doctor_names_the_disk(site)
                 with filled(site, DISK):
                     assert free(site, DISK) < 64 * 1024
                     time.sleep(trial.random.uniform(15, 40))
@@ -66,7 +79,8 @@ def test_r07_disk_full(trial):
             site.until(lambda: not closed())
         assert [main_pid(site, unit) for unit in units] == before, "a service has restarted"
         trial.result.at_risk = f"{oracle.ledger.event_count:,} events; the alarm came with {left / MIB:.0f} MiB left"
-        trial.conclude(oracle.ledger)
+        # The canary of the doctor.
+        trial.conclude(oracle.ledger, also=1)
 
 
 DAMAGE = """

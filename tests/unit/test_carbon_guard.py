@@ -2,10 +2,13 @@
 
 import os
 import re
+from dataclasses import fields
 from typing import NamedTuple
 
 import pytest
 import whisper
+
+from graphing.checks import carbon as checks
 
 ARCHIVES = [(10, 2160), (60, 10080), (600, 12960)]
 NOW = 1_700_000_000
@@ -182,3 +185,8 @@ def test_the_same_is_not_said_again_at_once_but_counted(guard, monkeypatch):
     clock[0] += guard.COMPLAINT_SECONDS
     complain("disk", "full")
     assert said[2:] == ["guard: full (and 3 more before)"]
+
+
+def test_the_checks_know_every_reason_for_which_a_line_is_refused(guard):
+    told = [field.name for field in fields(guard.Counted) if field.name.startswith("refused_")]
+    assert told == [f"refused_{why}" for why in checks.REFUSED]

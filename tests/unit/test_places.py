@@ -9,7 +9,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from graphing.statsd import datagram_log
+
+ROOT = Path(__file__).resolve().parents[2]
 STORE: dict[str, Any] = {
     "path": "/store",
     "role": "carbon",
@@ -80,3 +84,23 @@ def test_a_place_to_come_is_judged_by_what_it_will_lie_on(load: Callable[[str], 
     assert look("/dev/shm/a/b")["free_mib"] == pytest.approx(free.f_bavail * free.f_frsize >> 20, abs=64)
     assert look("/dev/shm/a/b")["read_only"] is False
     assert look("/proc/none")["free_files"] is None, "/proc counts no inodes"
+
+
+def test_the_log_of_datagrams_has_room_for_two(problems: Callable[..., list[str]]) -> None:
+    """One that a crash left, the new one, and a MiB of records: as roles/statsd asks for and datagram_log.py takes."""
+    variables = yaml.safe_load((ROOT / "roles/statsd/vars/main.yml").read_text())
+    (run,) = [place for place in variables["_statsd_places"] if place["path"] == "/run/statsd"]
+    one, both = run["reserve_mib"] << 20, run["reserve_mib"] + run["mib"]
+    assert one >= datagram_log.SIZE + (1 << 20)
+    assert both << 20 >= 2 * datagram_log.SIZE + (1 << 20)
+    assert one < datagram_log.SIZE + (4 << 20), "and not much more"
+
+    def found(free: int, installed: bool = False) -> list[str]:
+        return problems([run], {"/run/statsd": disk("/run", free)}, installed)
+
+    assert found(both) == found(run["reserve_mib"], installed=True) == []
+    (small,) = found(24)
+    assert small.startswith(f"The file system at /run has 24 MiB free, and {both} are needed: {both} for /run/statsd")
+    assert "Free some there, or make it larger by `mount -o remount,size=64M /run`" in small
+    assert "larger disk" not in small
+    assert found(24, installed=True), "one that has no log yet is told too"

@@ -2,6 +2,7 @@
 
 import http.server
 import itertools
+import math
 import ssl
 import subprocess
 import threading
@@ -11,14 +12,15 @@ from datetime import UTC, datetime
 import pytest
 from ports import reserve_port
 
-from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, services, web
+from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
 from graphing.checks.aggregator import Report
 from graphing.checks.canary import Sight
 from graphing.checks.carbon import Counts
 from graphing.checks.disk import Space
 from graphing.checks.drops import Queue
+from graphing.checks.refused import Lately, Named, Slot
 from graphing.checks.services import Unit
-from graphing.checks.verdict import State, Verdict, exit_status
+from graphing.checks.verdict import State, Verdict, exit_status, in_order, summary
 
 OK, UNKNOWN, WARN, FAIL = State.OK, State.UNKNOWN, State.WARN, State.FAIL
 NOW = 1_800_000_000.0
@@ -38,6 +40,51 @@ def test_the_exit_status_is_that_of_the_worst(states, status):
 
 def test_unknown_is_nothing_to_do():
     assert [verdict(state).is_bad for state in (OK, UNKNOWN, WARN, FAIL)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ([OK] * 13, "All 13 checks are well."),
+        ([OK] * 12 + [UNKNOWN], "12 checks are well, 1 unknown: c12."),
+        ([UNKNOWN, OK, UNKNOWN], "1 check is well, 2 unknown: c0, c2."),
+        ([UNKNOWN], "0 checks are well, 1 unknown: c0."),
+        ([OK, WARN], "1 of 2 checks needs attention."),
+        (
+            [FAIL, WARN, UNKNOWN],
+            "2 of 3 checks need attention, the first may be why the others do, 1 unknown: c2.",
+        ),
+    ],
+)
+def test_what_is_unknown_is_not_called_well(states, said):
+    assert summary(Verdict(f"c{number}", state, "") for number, state in enumerate(states)) == said
+
+
+@pytest.mark.parametrize(
+    ("bad", "first"),
+    [
+        # Carbon closed its door because of the reserve.
+        (["event", "line", "cache a", "disk /w", "aggregator", "journal"], "disk /w"),
+        (["event", "line", "services", "aggregator", "journal", "data"], "services"),
+        (["event", "line", "services", "disk /w"], "disk /w"),
+        (["event", "clock", "refused a"], "clock"),
+        # The relay stands still: the aggregator and its journal wait for it.
+        (["event", "line", "aggregator", "journal"], "line"),
+        # /run is full, or the aggregator stands still.
+        (["event", "aggregator", "drops", "data"], "aggregator"),
+        (["line", "event", "web"], "line"),
+        (["line", "cache a", "creates a"], "cache a"),
+        (["watchdog", "web", "certificate"], "web"),
+    ],
+)
+def test_causes_come_before_symptoms(bad, first):
+    found = [Verdict(check, OK, "") for check in ("drops", "disk /other")]
+    found += [Verdict(check, FAIL, "") for check in bad]
+    found += [Verdict("disk /soon", WARN, ""), Verdict("clock", UNKNOWN, "")]
+    ordered = in_order(found)
+    assert ordered[0].check == first
+    assert [each.state for each in ordered] == [FAIL] * len(bad) + [WARN, UNKNOWN, OK, OK]
+    assert in_order(reversed(ordered))[0].check == first
 
 
 # The canary
@@ -91,6 +138,35 @@ def test_the_first_hop_that_is_closed_counts():
     everything = replace(NOT_YET, relay="relay", aggregator="aggregator", render="render", caches={"a": "carbon"})
     assert " stops at aggregator: " in canary.judge(everything, NOW).what
     assert " stops at carbon: " in canary.judge(replace(everything, relay="", aggregator=""), NOW).what
+
+
+CLOSED = "its disk has 100 MiB left, and carbon keeps 1 GiB in reserve (carbon_disk_reserve)"
+
+
+@pytest.mark.parametrize(
+    ("seen", "stop"),
+    [
+        ({}, "stops at carbon: it takes no points: "),
+        ({"queued": 40}, "stops at carbon: it takes no points: "),
+        (
+            {"cached": NOW, "rendered": NOW},
+            "not on disk: carbon holds it in memory and has not written it to /w/x.wsp: ",
+        ),
+        (
+            {"cached": NOW, "rendered": NOW, "file_trouble": "/w/x.wsp: No such file"},
+            "has not written it to /w/x.wsp: ",
+        ),
+    ],
+)
+def test_a_closed_door_is_named_with_its_cause_and_not_the_relay(seen, stop):
+    sight = replace(NOT_YET, closed=CLOSED, **seen)
+    found = canary.judge(sight, NOW + 30)
+    assert found.is_bad
+    assert f"{stop}{CLOSED}" in found.what
+    assert "relay" not in found.what + found.remedy
+    assert "systemctl restart" not in found.remedy
+    assert "Make room" in found.remedy
+    assert canary.broken(sight), "waiting is of no use"
 
 
 def test_what_is_in_memory_alone_is_a_warning():
@@ -209,6 +285,68 @@ def test_dropped_lines_are_a_failure_for_a_minute():
     assert aggregator.judge_journal([]).state is UNKNOWN
 
 
+def test_what_is_not_ready_has_its_own_remedy():
+    log = "/run/statsd/datagrams can't be made (No space left on device): a crash would lose an interval"
+    found = aggregator.judge_ready([replace(REPORT, failing={"log": log, "flush": "late"})], "")
+    assert log in found.what
+    assert found.remedy.startswith("Make room where it lies: `df -h /run`")
+    assert found.remedy.endswith("; journalctl -n 30 -u statsd")
+
+
+# Values that are refused
+
+
+def slots(*refused_by_slot, received=1000):
+    return [Slot(received, each) for each in refused_by_slot]
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ([], OK),
+        (slots(0, 0, 0, 0, 0), OK),
+        # A bad line, ever or now and then.
+        (slots(0, 0, 1, 0, 0), OK),
+        (slots(1, 0, 0, 1, 0), OK),
+        (slots(0, 30, 0, 0, 0), OK),
+        (slots(1, received=1), OK),
+        # One each minute, or each second.
+        (slots(1, 1, 0, 1, 0), WARN),
+        (slots(1, 0, 1, 1, 0, received=1_000_000), WARN),
+        (slots(40, 40, 40, 40, 40), WARN),
+        # Many at once.
+        (slots(0, 500, 0, 0, 0), WARN),
+        (slots(0, 500, 0, 0, 0, received=1_000_000), OK),
+        (slots(0, 60_000, 0, 0, 0, received=1_000_000), WARN),
+        # Over: what came longer ago has no slot any more.
+        (slots(40, 40, 0, 0, 0), OK),
+    ],
+)
+def test_refused_values_are_worth_a_warning_if_they_are_many_or_come_steadily(seen, state):
+    assert refused.judge(Lately(seen, [])).state is state
+
+
+def test_the_busiest_names_are_told_with_why_who_and_what_to_do():
+    busiest = [
+        Named("jobs.mail", "type_conflicts", 1200, "it is a counter already", "192.0.2.7 port 40000"),
+        Named("cpu\x1b[2J", "bad_lines", 7, "no value", ""),
+        Named("a", "bad_lines", 2, "unknown type", ""),
+        Named("b", "refused", 1, "there are max_buckets buckets already", ""),
+    ]
+    found = refused.judge(Lately(slots(300, 300, 300, 300, 9), busiest))
+    assert found.what == (
+        "the aggregator has refused 1,209 of 5,000 values in 200 s, most often 'jobs.mail' 1,200 times (it is a "
+        "counter already, from 192.0.2.7 port 40000); 'cpu\\x1b[2J' 7 times (no value); 'a' 2 times (unknown type)"
+    )
+    assert found.remedy.startswith("A bucket keeps the kind that came first")
+    assert "Let the sender mend its lines" in found.remedy
+    assert "statsd_max_buckets" not in found.remedy, "is none of those that are shown"
+
+
+def test_an_aggregator_that_does_not_tell_is_unknown():
+    assert refused.judge(None).state is UNKNOWN
+
+
 # Datagrams
 
 UDP = """\
@@ -281,6 +419,25 @@ def test_a_cache_that_does_not_keep_up(counts, state, what):
 
 
 @pytest.mark.parametrize(
+    ("doors", "free", "why"),
+    [
+        ({}, 5 * GIB, ""),
+        ({NOW - 5: 1.0}, 5 * GIB, ""),
+        ({}, GIB // 2, "its disk has 512 MiB left, and carbon keeps 1 GiB in reserve (carbon_disk_reserve)"),
+        ({NOW - 5: 0.0}, 5 * GIB, "it has closed its door, because its disk is full, read-only or refuses to write"),
+        ({NOW - 15: 0.0, NOW - 5: 1.0}, 5 * GIB, ""),
+        ({NOW - 90: 0.0}, 5 * GIB, ""),
+    ],
+)
+def test_a_cache_that_takes_no_points_says_why(doors, free, why):
+    counts = sizes(12, doors=doors)
+    assert carbon.shut(counts, free, GIB, NOW) == why
+    found = carbon.judge_size(counts, 2_000_000, why)
+    assert found.state is (FAIL if why else OK)
+    assert not why or found.what == f"carbon-cache@a takes no points: {why}"
+
+
+@pytest.mark.parametrize(
     ("dropped", "state"),
     [({}, UNKNOWN), ({NOW: 0.0}, OK), ({NOW: 5.0, NOW + 60: 0.0}, FAIL), ({NOW: 5.0, NOW + 151: 0.0}, OK)],
 )
@@ -301,6 +458,32 @@ def test_new_series_that_wait_for_their_files(waiting, state):
     found = carbon.judge_creates(sizes(1, dropped_creates={NOW: 0.0}, waiting_creates=waiting))
     assert found.state is state
     assert ("7 new series wait" in found.what) == (state is WARN)
+
+
+def refused_by_carbon(taken=1000.0, **by_reason):
+    """Counts of 200 s, by time before NOW."""
+    received = {NOW - back: taken for back in range(0, 200, 10)}
+    return sizes(1, received=received, refused={**{why: {NOW: 0.0} for why in carbon.REFUSED}, **by_reason})
+
+
+@pytest.mark.parametrize(
+    ("counts", "state", "what"),
+    [
+        (sizes(1), UNKNOWN, "has not told lately"),
+        (refused_by_carbon(), OK, "refuses no lines"),
+        (refused_by_carbon(malformed={NOW: 1.0}), OK, "refused 1 of 20,001 lines in 200 s: 1 malformed"),
+        (refused_by_carbon(future={NOW - 60: 300.0, NOW: 100.0}), WARN, "400 of 20,400 lines in 200 s: 400 future"),
+        # collectd has been started.
+        (refused_by_carbon(malformed={NOW - 20: 700.0, NOW - 10: 100.0}), OK, "refused 800 of 20,800 lines"),
+        (refused_by_carbon(old={NOW - back: 2.0 for back in range(0, 200, 10)}), WARN, ": 40 old"),
+        (refused_by_carbon(old={NOW - back: 2.0 for back in range(130, 290, 10)} | {NOW: 0.0}), OK, ": 14 old"),
+    ],
+)
+def test_lines_that_carbon_refuses(counts, state, what):
+    found = carbon.judge_refused(counts)
+    assert (found.check, found.state) == ("refused a", state)
+    assert what in found.what
+    assert ("journalctl -u carbon-cache@a -g refused" in found.remedy) == (state is WARN)
 
 
 # The disk
@@ -324,6 +507,8 @@ def filling(*free, every=600.0, total=100 * GIB, files_free=900):
         (filling(*[50 * GIB] * 36, 49 * GIB), OK, "51 %"),
         # 20 MiB each 10 minutes: full in weeks.
         (filling(*((50 * GIB) - (n * 20 << 20) for n in range(36))), OK, "51 %"),
+        # The first quarter of an hour.
+        (filling(*(GIB * (50 - 2 * n) for n in range(16)), every=60.0), OK, "80 %"),
         # Falling fast, but seen for ten seconds.
         (filling(50 * GIB, 49 * GIB, every=10.0), OK, "51 %"),
         # Getting emptier.
@@ -336,6 +521,34 @@ def test_a_disk_that_fills_up(seen, state, what):
     assert what in found.what
 
 
+def first_warning(used, hours):
+    """When a disk of which `used(hours)` is used is said to be full soon; None: never within so many hours."""
+    seen = []
+    for number in range(int(hours * 60)):
+        # Not quite even, as no disk is.
+        free = int(100 * GIB * (1 - used(number / 60))) + (number * 7919 % 13 << 20)
+        seen = disk.thinned([*seen, Space(NOW + 60 * number, "/w", 100 * GIB, free, 0, 0)])
+        if disk.judge(seen, 95.0, 48.0).state is not OK:
+            return number / 60
+    return None
+
+
+@pytest.mark.parametrize("share", [0.1, 0.27, 0.5])
+@pytest.mark.parametrize("hours", [0.1, 0.3, 1.0, 3.0])
+def test_the_first_day_of_a_server_is_no_alarm(share, hours):
+    """New series get their files, fast at first, then ever more seldom."""
+    assert first_warning(lambda now: 0.03 + share * (1 - math.exp(-now / hours)), 24) is None
+
+
+@pytest.mark.parametrize("quiet", [0.0, 20.0])
+@pytest.mark.parametrize("per_hour", [0.5, 0.2, 0.1, 0.05, 0.02])
+def test_what_really_fills_a_disk_is_told_in_time(quiet, per_hour):
+    """Told before 70 % of what was free are gone, whatever was before."""
+    told = first_warning(lambda now: 0.27 + per_hour * max(0.0, now - quiet), quiet + 0.7 / per_hour)
+    assert told is not None
+    assert quiet < told < quiet + 0.7 * 0.73 / per_hour
+
+
 @pytest.mark.parametrize(("free", "state"), [(5 * GIB, FAIL), (6 * GIB, OK)])
 def test_a_disk_on_which_carbon_is_about_to_stop(free, state):
     found = disk.judge(filling(free), 99.0, 48.0, reserve=3 * GIB)
@@ -343,8 +556,15 @@ def test_a_disk_on_which_carbon_is_about_to_stop(free, state):
     assert ("has 5 GiB left; with 3 GiB carbon takes no more points" in found.what) == (state is FAIL)
 
 
+def test_a_disk_below_the_reserve_says_that_carbon_takes_nothing():
+    found = disk.judge(filling(GIB, total=20 * GIB), 90.0, 48.0, reserve=3 * GIB)
+    assert (found.state, found.what) == (FAIL, "/w has 1 GiB left: carbon takes no points with less than 3 GiB")
+    assert "Free some space" in found.remedy
+    assert "carbon_disk_reserve" in found.remedy
+
+
 def test_a_growth_is_believed_no_longer_than_it_deserves():
-    # Full in 10 days at this rate, and looked at for two hours: it isn't said, whatever the limit.
+    # Full in 10 days at this rate, and seen for two hours: it isn't said, whatever the limit.
     seen = filling(*((50 * GIB) - (n * 35 << 20) for n in range(13)))
     assert disk.seconds_until_full(seen) is None
     assert disk.judge(seen, 95.0, 8760.0).state is OK

@@ -1,19 +1,27 @@
 """kill -9 at any moment: what was received is flushed, once, at its own time."""
 
 import contextlib
+import json
 import random
+import resource
 import signal
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from programs import wait_for
 from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd import datagram_log, partial, succession
+from graphing.statsd.aggregate import Rules
 from graphing.statsd.engine import make_engine
+from graphing.statsd.health import Counted
+from graphing.statsd.intake import Intake
 from graphing.statsd.settings import Statsd
+from graphing.statsd.sockets import Sockets
 
 ROUNDS = 8
 START_SECONDS = 5
@@ -210,9 +218,68 @@ def test_after_a_clean_stop_no_log_is_left(tmp_path, carbon, inbox, engine_name)
     assert [item.name for item in tmp_path.iterdir() if item.name.startswith("datagrams")] == []
 
 
-def test_a_folder_that_is_not_there_only_costs_the_protection(tmp_path, carbon, inbox, engine_name):
-    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, datagram_log=str(tmp_path / "absent" / "log"))
+def test_a_folder_that_is_not_there_only_costs_the_protection_and_is_said(tmp_path, carbon, inbox, engine_name):
+    log, port = tmp_path / "absent" / "log", reserve_port()
+    tables = {"console": {"http_port": port}}
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, datagram_log=str(log), tables=tables)
     send(inbox, b"c:1|c")
     wait_for(lambda: carbon.total("stats.c.count") == 1, "the flush")
     assert "a crash of this process will lose an interval" in daemon.text()
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+    assert answer.value.code == 503
+    assert json.loads(answer.value.read())["failing"] == {
+        "log": f"{log} can't be made (No such file or directory): a crash of the aggregator would lose an interval"
+    }
     daemon.stop()
+
+
+@contextlib.contextmanager
+def largest_file(size):
+    """What a full disk does too: of a write that goes beyond, a part is done, and the next one fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_without_room_for_the_log_it_says_why_it_protects_nothing(tmp_path):
+    with largest_file(1 << 20):
+        log = succession.open_log(str(tmp_path / "datagrams"), "")
+    assert log.trouble == f"{tmp_path}/datagrams can't be made (File too large)"
+    assert list(tmp_path.iterdir()) == []
+    assert succession.open_log(str(tmp_path / "datagrams"), "").trouble == ""
+    assert succession.open_log("", "").trouble == "", "as it was asked for"
+
+
+def test_a_cut_for_which_there_is_no_room_spoils_nothing(tmp_path):
+    """A part of the records fits: the files are as long as the log says, and what was cut before is still there."""
+    log = datagram_log.DatagramLog(tmp_path / "datagrams")
+    log.begin(100, 10)
+    engine = make_engine("python", Rules())
+    engine.feed(b"c:1|c")
+    log.cut(engine.cut())
+    log.publish()
+    engine.feed(b"\n".join(b"bucket%d:1|c" % number for number in range(1000)))
+    with largest_file(2048), pytest.raises(OSError, match="File too large"):
+        log.cut(engine.cut())
+    assert datagram_log.recover(tmp_path / "datagrams").partial.interval.counters == {"c": 1.0}
+    log.cut(engine.cut())
+    assert len(datagram_log.recover(tmp_path / "datagrams").partial.interval.counters) == 1001
+
+
+def test_an_intake_that_cannot_cut_says_so_until_it_can(tmp_path, inbox, engine_name):
+    log = datagram_log.DatagramLog(tmp_path / "datagrams")
+    log.begin(100, 10)
+    intake = Intake(make_engine(engine_name, Rules()), log, Sockets([inbox], []), Counted())
+    assert intake.unprotected == ""
+    intake.add(b"c:1|c\n")
+    with largest_file(0):
+        intake.cut()
+    assert intake.unprotected == "the log of datagrams can't be cut (File too large)"
+    intake.add(b"c:1|c\n")
+    intake.cut()
+    assert intake.unprotected == ""
+    intake.close()

@@ -14,6 +14,7 @@ from support import Carbon, Daemon, send, udp_socket
 
 from graphing.statsd.health import Counted
 from graphing.statsd.http_door import HttpDoor
+from graphing.statsd.refusals import Refusals
 from graphing.statsd.settings import Console
 from graphing.statsd.sockets import status_listener
 from graphing.statsd.status import Status, failing, page
@@ -31,6 +32,8 @@ WELL = Status(
     journal_bytes=1000,
     journal_limit=1_000_000,
     carbon_trouble="",
+    unprotected="",
+    lately=Refusals().told(),
 )
 
 
@@ -49,6 +52,7 @@ WELL = Status(
         ({"journal_bytes": 950_000, "lines_queued": 5}, {"journal"}),
         ({"journal_bytes": 0, "journal_limit": 0, "lines_queued": 5}, {}),
         ({"health": "down", "carbon_trouble": "refused"}, {"health", "carbon"}),
+        ({"unprotected": "/run/statsd/datagrams can't be made (No space left on device)"}, {"log"}),
     ],
 )
 def test_what_keeps_numbers_back_is_named(changes, expected):

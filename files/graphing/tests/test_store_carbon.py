@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+import whisper
 from ports import reserve_port
 from store_support import create, layout
 
@@ -53,14 +54,38 @@ class Cache:
 
 @pytest.fixture
 def configured(tmp_path):
-    def configured(**ports):
+    def configured(say=lambda _: None, line_port=None, **ports):
         lines = ["[cache]", f"LOCAL_DATA_DIR = {tmp_path}/whisper/", "WHISPER_LOCK_WRITES = True", ""]
         for name, port in ports.items():
             lines += [f"[cache:{name}]", f"CACHE_QUERY_PORT = {port}", ""]
+            lines += [f"LINE_RECEIVER_PORT = {line_port}", ""] if line_port else []
         (tmp_path / "carbon.conf").write_text("\n".join(lines))
-        return Carbon(tmp_path)
+        return Carbon(tmp_path, say)
 
     return configured
+
+
+class Writer:
+    """Takes lines as carbon does, and writes each to its file."""
+
+    def __init__(self, root):
+        self.lines = []
+        self._root = root
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            peer, _ = self._listener.accept()
+            with peer:
+                line = peer.makefile().readline()
+            name, value, stamp = line.split()
+            path = self._root.joinpath(*name.split(".")).with_suffix(".wsp")
+            if not path.exists():
+                create(path, OWN)
+            whisper.update(str(path), float(value), int(stamp))
+            self.lines.append(line)
 
 
 def test_points_in_any_cache_are_waiting(configured):
@@ -97,13 +122,44 @@ def test_a_cache_has_settled_when_it_is_empty_and_has_written_something_since(co
     assert settled == [set()]
 
 
+def test_a_settled_cache_is_not_waited_for_until_its_next_interval(configured, tmp_path):
+    """One of its own metrics is sent to it; none of the others is written here."""
+    writer = Writer(tmp_path / "whisper")
+    carbon = configured(a=Cache().port, line_port=writer.port)
+    assert carbon.settle(["x"]) == set()
+    name, _, stamp = writer.lines[0].split()
+    assert name == f"carbon.agents.{socket.gethostname().replace('.', '_')}-a.settled"
+    assert abs(int(stamp) - time.time()) < 30
+    first = len(writer.lines)
+    assert carbon.settle(["x"]) == set()
+    assert len(writer.lines) > first, "what was written before the second time proves nothing"
+
+
+def test_a_cache_that_takes_no_points_is_not_waited_for(configured):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(StoreError, match=f"carbon-cache a takes no points on 127.0.0.1 port {port} .*graphing doctor"):
+        configured(a=Cache().port, line_port=port).settle(["a"])
+
+
+def test_a_wait_says_what_it_is_for_and_how_long_at_most(configured, monkeypatch):
+    said = []
+    monkeypatch.setattr(module, "_QUIET", 0.0)
+    monkeypatch.setattr(module, "DEADLINE", 0.7)
+    assert configured(said.append, a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
+    assert said == ["waiting until carbon has written what it holds of 1 series, at most 1 s"]
+    with pytest.raises(StoreError):
+        configured(said.append, a=Cache().port).settle(["a"])
+    assert said[1] == "waiting until carbon-cache a has written what it took out of its memory, at most 1 s"
+
+
 def test_a_cache_that_gets_points_all_the_time_is_told(configured, monkeypatch):
-    monkeypatch.setattr(module, "_DEADLINE", 0.1)
+    monkeypatch.setattr(module, "DEADLINE", 0.1)
     assert configured(a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
 
 
 def test_a_cache_that_writes_nothing_is_named(configured, monkeypatch):
-    monkeypatch.setattr(module, "_DEADLINE", 0.1)
+    monkeypatch.setattr(module, "DEADLINE", 0.1)
     with pytest.raises(StoreError, match="carbon-cache a has written none of its own metrics"):
         configured(a=Cache().port).settle(["a"])
 

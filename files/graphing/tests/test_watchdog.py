@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ports import reserve_port
 from programs import DEADLINE, Program, wait_for
-from support import Carbon, Daemon, toml_text, udp_socket
+from support import Carbon, Daemon, send, toml_text, udp_socket
 
 from graphing.checks.settings import Settings, read_settings
 
@@ -238,7 +238,14 @@ def test_the_doctor_calls_a_healthy_host_well(host):
     found = doctor(host)
     assert found.returncode == 0, found.stdout
     assert "ok       event" in found.stdout
-    assert found.stdout.endswith("checks are well.\n")
+    *lines, _, last = found.stdout.splitlines()
+    # As this machine has it: a clock that nobody keeps, no systemd.
+    unknown = [line.split()[1] for line in lines if line.startswith("unknown")]
+    well = len(lines) - len(unknown)
+    untold = f"{well} checks are well, {len(unknown)} unknown: {', '.join(unknown)}."
+    assert last == (untold if unknown else f"All {well} checks are well.")
+    # Too early for the watchdog's first one.
+    assert re.search(r"no alarm is on; it can't tell of .*event", found.stdout)
     said = json.loads(doctor(host, "--json").stdout)
     assert said["status"] == 0
     assert {"event", "aggregator", "journal", "drops", "watchdog"} <= {each["check"] for each in said["checks"]}
@@ -258,10 +265,43 @@ def test_the_doctor_names_the_hop(host):
     host.statsd.kill()
     found = doctor(host)
     assert found.returncode == 2
+    assert re.match("failed   aggregator +no /statusz on 127.0.0.1 port", found.stdout), "the cause is the first line"
     assert "stops at aggregator: no /statusz on 127.0.0.1 port" in found.stdout
     assert "-> systemctl restart statsd" in found.stdout
     host.inbox.close()
     assert "stops at socket: nobody listens on" in doctor(host).stdout
+
+
+def test_the_doctor_says_that_a_crash_would_lose_something(host):
+    host.statsd.stop()
+    (host.folder / "datagrams.new").mkdir()
+    host.start_statsd()
+    wait_for(lambda: "can't be made" in host.statsd.text(), host.statsd.text)
+    host.start_watchdog()
+    wait_for(lambda: "aggregator" in host.on(), host.on)
+    host.configure()
+    found = doctor(host)
+    assert found.returncode == 2
+    assert re.match(r"failed   aggregator +the aggregator is not ready: log: \S+/datagrams can't be made", found.stdout)
+    assert "-> Make room where it lies" in found.stdout
+    assert "failed   event" not in found.stdout, "numbers come through all the same"
+
+
+def test_the_doctor_and_the_watchdog_name_who_is_refused_until_it_is_over(host):
+    host.start_watchdog()
+    host.looks(25)
+    assert host.on() == set()
+    send(host.inbox, *[b"nobody.s.line:x|c"] * 150)
+    wait_for(lambda: host.on() == {"refused"}, host.on)
+    host.configure()
+    found = doctor(host)
+    assert found.returncode == 1
+    assert re.match(r"warning  refused +the aggregator has refused 150 of .* 'nobody\.s\.line' 150 times", found.stdout)
+    assert "-> Let the sender mend its lines" in found.stdout
+    # Those that are good make them few.
+    send(host.inbox, b"\n".join([b"good:1|c"] * 2000), *[b"\n".join([b"good:1|c"] * 2000)] * 9)
+    wait_for(lambda: not host.on(), host.on)
+    wait_for(lambda: sorted(host.told()) == [("refused", "off"), ("refused", "on")], host.told)
 
 
 # Bad input

@@ -1,6 +1,7 @@
 """`graphing doctor`, its playbook and the watchdog, on a host on which things are stopped and started again."""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -151,7 +152,8 @@ def test_the_playbook_calls_it_well(well, inventory):
         run = run_playbook("doctor", inventory, *options)
         assert run.status == 0, run.output
         assert "a number sent to 8125/udp is in the graph" in run.words
-        assert "is well" in run.words
+        # A container's clock is the host's: nobody here can tell.
+        assert re.search(r"[0-9]+ (of [0-9]+ )?checks .*, [0-9]+ unknown: .*clock", run.words)
 
 
 def test_the_playbook_fails_with_a_sentence(host, stopped, inventory):

@@ -1,5 +1,7 @@
 """Services: there, enabled, back after a crash, and none of them as root."""
 
+import json
+
 import pytest
 
 SERVICES = [
@@ -107,3 +109,51 @@ def test_what_the_aggregator_received_is_all_accounted_for(site):
     assert metrics >= packets - bad - 2 > 0
     assert sum(series["kernel_drops"].values()) == 0
     assert sum(series["refused"].values()) == 0
+
+
+SMALL_RUN = """
+import json, os, pathlib, subprocess, time, urllib.error, urllib.request
+folder = pathlib.Path("/mnt/small-run")
+folder.mkdir()
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", folder], check=True)
+config = folder / "statsd.toml"
+config.write_text(f'''
+[statsd]
+listen = "127.0.0.1"
+port = 9125
+state_file = ""
+datagram_log = "{folder}/datagrams"
+[carbon]
+journal = ""
+[console]
+port = 0
+http_port = 9127
+''')
+command = ["/opt/graphing/venv/bin/graphing", "statsd", "--config", config]
+aggregator = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+try:
+    for _ in range(300):
+        try:
+            urllib.request.urlopen("http://127.0.0.1:9127/readyz", timeout=5)
+        except urllib.error.HTTPError as answer:
+            print(json.dumps([answer.code, json.load(answer)["failing"].get("log")]))
+            break
+        except OSError:
+            time.sleep(0.1)
+finally:
+    aggregator.kill()
+    aggregator.wait()
+    subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+"""
+
+
+def test_an_aggregator_whose_log_has_no_room_is_not_ready(site):
+    """What arrives would not survive a crash: a /run of 24 MiB is a bit too small for it."""
+    status, why = json.loads(site.python(SMALL_RUN))
+    assert status == 503
+    assert why.startswith("/mnt/small-run/datagrams can't be made (No space left on device): a crash of")
+
+
+def test_the_aggregator_is_ready(site):
+    assert site.request("http://127.0.0.1:8127/readyz")["status"] == 200

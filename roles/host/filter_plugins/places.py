@@ -18,9 +18,9 @@ def place_problems(places: list[Place], seen: Seen, installed: bool) -> list[str
     """What is wrong with the places: sentences with their remedies.
 
     A place has `path`, `role`, `mib` and perhaps `files` (what the first run takes there), `reserve_mib` (what must be
-    free at every run) and `setting` (the variable that asks for it). `seen` is by path: `mount`, `free_mib`,
-    `free_files` (none where the file system makes inodes as it needs them) and `read_only`. Where the platform is
-    `installed`, the reserve alone counts.
+    free at every run), `setting` (the variable that asks for it) and `remedy` (how to make it larger). `seen` is by
+    path: `mount`, `free_mib`, `free_files` (none where the file system makes inodes as it needs them) and `read_only`.
+    Where the platform is `installed`, the reserve alone counts.
     """
     found = []
     for mount, together in _by_mount(places, seen).items():
@@ -66,8 +66,11 @@ def _is_short(free: int | None, asked: Mapping[str, tuple[int, Place]]) -> bool:
 def _short(mount: str, unit: str, free: int, asked: Mapping[str, tuple[int, Place]]) -> str:
     total = sum(need for need, _ in asked.values())
     parts = ", ".join(f"{need} for {place['path']} (role {role})" for role, (need, place) in asked.items())
-    settings = [place["setting"] for _, place in asked.values() if unit == "MiB" and place.get("setting")]
-    remedies = ["Free some there", "give it a larger disk", *(f"lower {name} if you know better" for name in settings)]
+    mib_alone = unit == "MiB"
+    settings = [place["setting"] for _, place in asked.values() if mib_alone and place.get("setting")]
+    larger = [place["remedy"] for _, place in asked.values() if mib_alone and place.get("remedy")]
+    larger = larger or ["give it a larger disk"]
+    remedies = ["Free some there", *larger, *(f"lower {name} if you know better" for name in settings)]
     return (
         f"The file system at {mount} has {free} {unit} free, and {total} are needed: {parts}. {', or '.join(remedies)}."
     )

@@ -11,7 +11,7 @@ from typing import TextIO
 from graphing.checks import canary
 from graphing.checks.lookout import Lookout
 from graphing.checks.settings import Settings
-from graphing.checks.verdict import Verdict, exit_status
+from graphing.checks.verdict import Verdict, exit_status, in_order, summary
 from graphing.watchdog import state
 
 _POLL_SECONDS = 1.0
@@ -27,7 +27,10 @@ def run(settings: Settings, as_json: bool, out: TextIO) -> int:
 
 
 def examine(settings: Settings) -> list[Verdict]:
-    """Send the canaries, wait until they have arrived or can't, and judge everything. Raises ConfigError."""
+    """Send the canaries, wait until they have arrived or can't, and judge everything, what is worst first.
+
+    Raises ConfigError.
+    """
     lookout = Lookout(settings)
     sent = round(time.time(), 3)
     lookout.sights(sent, sent)  # what there was before
@@ -45,7 +48,7 @@ def examine(settings: Settings) -> list[Verdict]:
             break
         time.sleep(_POLL_SECONDS)
     now = time.time()
-    return [*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)]
+    return in_order([*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)])
 
 
 def json_text(verdicts: Iterable[Verdict]) -> str:
@@ -56,17 +59,13 @@ def json_text(verdicts: Iterable[Verdict]) -> str:
 
 
 def table(verdicts: Iterable[Verdict]) -> list[str]:
-    """Return the findings as lines for people: what is bad has its remedy below."""
+    """Return the findings as lines for people, in their order: what is bad has its remedy below."""
     found = list(verdicts)
     width = max((len(verdict.check) for verdict in found), default=0)
     lines = []
     for verdict in found:
-        lines.append(f"{verdict.state:<8} {verdict.check:<{width}}  {verdict.what}")
+        # Some of what others say is of several lines.
+        lines.append(f"{verdict.state:<8} {verdict.check:<{width}}  {' '.join(verdict.what.split())}")
         if verdict.is_bad and verdict.remedy:
             lines.append(f"{'':<8} {'':<{width}}  -> {verdict.remedy}")
-    bad = sum(verdict.is_bad for verdict in found)
-    return [
-        *lines,
-        "",
-        f"{bad} of {len(found)} checks need attention." if bad else f"All {len(found)} checks are well.",
-    ]
+    return [*lines, "", summary(found)]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphing.checks import refused
 from graphing.checks.verdict import State, Verdict
 
 _TIMEOUT = 3.0
@@ -17,6 +18,15 @@ _STEADY_LOOKS = 9
 _STEADY_SHARE = 0.8
 
 _REMEDY = "systemctl restart statsd; journalctl -n 30 -u statsd"
+_READ = "journalctl -n 30 -u statsd"
+_REMEDIES = {
+    "carbon": "Let carbon take the lines: see the check line; journalctl -n 30 -u statsd -u carbon-c-relay",
+    "log": "Make room where it lies: `df -h /run`, `du -xh /run | sort -h | tail`, and a larger one by `mount -o "
+    "remount,size=64M /run` (to stay: RUNSIZE in /etc/initramfs-tools/initramfs.conf, or a line in /etc/fstab); then "
+    "systemctl restart statsd",
+    "health": "echo 'health up' to its console (statsd_console_port) sets it up again",
+}
+"""By the aggregator's own checks."""
 
 # Talk to this host alone, whatever proxy the environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -40,6 +50,8 @@ class Report:
     """Why it is not ready, by its own checks."""
     own_canaries: int = 0
     """How many of the values were ours."""
+    lately: refused.Lately | None = None
+    """What it refused in the last minutes."""
 
 
 class NoReport(OSError):  # noqa: N818 - what is missing
@@ -72,6 +84,8 @@ def report_of(said: dict[str, Any], now: float, own_canaries: int) -> Report:
         journal_limit=int(said["journal"]["limit_bytes"]),
         failing={str(name): str(why) for name, why in said["failing"].items()},
         own_canaries=own_canaries,
+        # Until its restart by an upgrade, one of an older release does not tell.
+        lately=refused.lately_of(said["lately"]) if "lately" in said else None,
     )
 
 
@@ -82,7 +96,8 @@ def judge_ready(seen: Sequence[Report], trouble: str) -> Verdict:
     failing = seen[-1].failing
     if failing:
         what = "; ".join(f"{name}: {why}" for name, why in failing.items())
-        return Verdict("aggregator", State.FAIL, f"the aggregator is not ready: {what}", "journalctl -n 30 -u statsd")
+        remedies = dict.fromkeys(_REMEDIES.get(name, _READ) for name in failing)
+        return Verdict("aggregator", State.FAIL, f"the aggregator is not ready: {what}", "; ".join(remedies))
     return Verdict("aggregator", State.OK, "the aggregator is ready")
 
 

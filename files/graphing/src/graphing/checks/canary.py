@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
+from graphing.checks.carbon import ROOM_REMEDY
 from graphing.checks.verdict import State, Verdict
 from graphing.line import format_line
 
@@ -42,6 +43,8 @@ class Sight:
     """Trouble by instance; None: there is no carbon-cache on this host."""
     cached: float = 0.0
     """The newest value in a cache's memory, 0 for none."""
+    closed: str = ""
+    """Why the cache of this host takes no points though it runs."""
     filed: float = 0.0
     file: str = ""
     file_trouble: str = ""
@@ -69,7 +72,7 @@ def _is_seen(sight: Sight) -> bool:
 
 def broken(sight: Sight) -> bool:
     """Tell whether a hop is closed, so that waiting is of no use."""
-    return bool(sight.socket or sight.aggregator or sight.relay or any((sight.caches or {}).values()))
+    return bool(sight.socket or sight.aggregator or sight.relay or sight.closed or any((sight.caches or {}).values()))
 
 
 def judge(sight: Sight, now: float) -> Verdict:
@@ -94,6 +97,7 @@ def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
         yield sight.socket, "socket", sight.socket, "systemctl start statsd.socket statsd.service"
         yield sight.aggregator, "aggregator", sight.aggregator, _restart("statsd")
         yield sight.relay, "relay", sight.relay, _restart("carbon-c-relay")
+        yield sight.closed, "carbon", f"it takes no points: {sight.closed}", ROOM_REMEDY
         for instance, trouble in (sight.caches or {}).items():
             unit = f"carbon-cache@{instance}"
             yield trouble, "carbon", f"{unit}: {trouble}", _restart(unit)
@@ -101,7 +105,9 @@ def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
     waiting = f"it has {sight.queued} lines that carbon has not taken"
     yield not in_carbon and sight.queued, "aggregator", waiting, "journalctl -n 30 -u statsd -u carbon-c-relay"
     yield not in_carbon, "relay", "it took the number, but no carbon-cache has got it", _restart("carbon-c-relay")
-    why = sight.file_trouble or f"carbon holds it in memory and has not written it to {sight.file}"
+    holds = f"carbon holds it in memory and has not written it to {sight.file}"
+    yield sight.closed and sight.filed < sight.since, "file", f"{holds}: {sight.closed}", ROOM_REMEDY
+    why = sight.file_trouble or holds
     remedy = "journalctl -n 30 -u 'carbon-cache@*'; look for a full disk (df -h /var/lib/graphite) and the check cache"
     yield carbon_here and sight.filed < sight.since, "file", why, remedy
     yield sight.render, "render", sight.render, _restart("graphite-web")

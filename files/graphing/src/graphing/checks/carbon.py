@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from graphing.checks import refused
+from graphing.checks.refused import Slot
 from graphing.checks.slots import NotWhisper, file_of, newest
+from graphing.checks.units import shown
 from graphing.checks.verdict import State, Verdict
 
 WINDOW = 300.0
@@ -24,8 +27,27 @@ _WAITING_POINTS = 2
 _CREATES_REMEDY = (
     "More new series came than carbon_creates_per_minute allows. Raise it, or find who makes so many names."
 )
+ROOM_REMEDY = "Make room on carbon's disk (the check disk says where): it goes on by itself."
+_REFUSED_REMEDY = (
+    "what is malformed needs its sender mended, what is dated in the future a clock set, and what is old is kept by no "
+    "retention."
+)
 
-_LEAVES = ("cache.size", "cache.overflow", "droppedCreates", "creates.waiting")
+REFUSED = ("malformed", "future", "old")
+"""Why a guarded cache refuses a line."""
+
+_FIELDS = {
+    "sizes": "cache.size",
+    "overflows": "cache.overflow",
+    "dropped_creates": "droppedCreates",
+    "waiting_creates": "creates.waiting",
+    "doors": "door.open",
+    "received": "metricsReceived",
+    **{why: f"refused.{why}.count" for why in REFUSED},
+}
+"""The names of carbon's counters, behind those of what they become here."""
+_DOOR_SECONDS = 60.0
+"""What a cache said of its door longer ago is no news."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +61,53 @@ class Counts:
     dropped_creates: Mapping[float, float] = field(default_factory=dict)
     waiting_creates: Mapping[float, float] = field(default_factory=dict)
     """New series that wait in memory for their file; only a guarded cache has some, and tells."""
+    doors: Mapping[float, float] = field(default_factory=dict)
+    """1 while it takes points, 0 while its disk can take no more; told by a guarded cache alone."""
+    received: Mapping[float, float] = field(default_factory=dict)
+    """Points that it took."""
+    refused: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
+    """Lines that a guarded cache refused, by why."""
 
 
 def series(instance: str) -> list[str]:
-    """Return the names of a cache's own counters, as carbon and its guard make them, in the order of `Counts`."""
+    """Return the names of a cache's own counters, as carbon and its guard make them."""
     host = socket.gethostname().replace(".", "_")
-    return [f"carbon.agents.{host}-{instance}.{leaf}" for leaf in _LEAVES]
+    return [f"carbon.agents.{host}-{instance}.{leaf}" for leaf in _FIELDS.values()]
 
 
 def measure(instance: str, whisper: Path, cached: Mapping[str, Mapping[float, float]], now: float) -> Counts:
     """Read a cache's counters: `cached` is what it has in memory."""
-    found: list[dict[float, float]] = []
-    for name in series(instance):
+    found: dict[str, dict[float, float]] = {}
+    for key, name in zip(_FIELDS, series(instance), strict=True):
         points: dict[float, float] = {}
         # A new server has none yet. Why a file can't be read is the canary's to tell.
         with contextlib.suppress(OSError, NotWhisper):
             points |= newest(file_of(whisper, name), now - WINDOW, now)
         points.update({stamp: value for stamp, value in cached.get(name, {}).items() if stamp > now - WINDOW})
-        found.append(points)
-    return Counts(instance, *found)
+        found[key] = points
+    refused_by = {why: found.pop(why) for why in REFUSED}
+    return Counts(instance, refused=refused_by, **found)
 
 
-def judge_size(counts: Counts, limit: int) -> Verdict:
-    """Tell whether a cache writes as fast as it gets; `limit` is the most points that it may hold."""
+def shut(counts: Counts, free: int, reserve: int, now: float) -> str:
+    """Return why a cache takes no points, empty as long as it does; `free` and `reserve` are bytes of its disk."""
+    if free < reserve:
+        return f"its disk has {shown(free)} left, and carbon keeps {shown(reserve)} in reserve (carbon_disk_reserve)"
+    latest = max(counts.doors, default=0.0)
+    if latest > now - _DOOR_SECONDS and not counts.doors[latest]:
+        return "it has closed its door, because its disk is full, read-only or refuses to write"
+    return ""
+
+
+def judge_size(counts: Counts, limit: int, closed: str = "") -> Verdict:
+    """Tell whether a cache takes points, and writes as fast as it gets them.
+
+    `limit` is the most points that it may hold, `closed` why it takes none.
+    """
     check = f"cache {counts.instance}"
+    if closed:
+        what = f"carbon-cache@{counts.instance} takes no points: {closed}"
+        return Verdict(check, State.FAIL, what, ROOM_REMEDY)
     if not counts.sizes:
         return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has told nothing of itself lately")
     latest = max(counts.sizes)
@@ -116,3 +161,35 @@ def judge_creates(counts: Counts) -> Verdict:
         what = f"{waiting[-1]:,.0f} new series wait in the memory of carbon-cache@{counts.instance} for their files"
         return Verdict(check, State.WARN, what, _CREATES_REMEDY)
     return Verdict(check, State.OK, f"carbon-cache@{counts.instance} creates every new series")
+
+
+def judge_refused(counts: Counts) -> Verdict:
+    """Tell whether a guarded cache refuses lines, steadily or many of them."""
+    check, unit = f"refused {counts.instance}", f"carbon-cache@{counts.instance}"
+    latest = max((stamp for by in counts.refused.values() for stamp in by), default=0.0)
+    if not latest:
+        return Verdict(check, State.UNKNOWN, f"{unit} has not told lately which lines it refuses")
+    by_reason = {why: _by_slot(by, latest) for why, by in counts.refused.items()}
+    lines = [sum(column) for column in zip(*by_reason.values(), strict=True)]
+    taken = _by_slot(counts.received, latest)
+    slots = [Slot(int(came + bad), int(bad)) for came, bad in zip(taken, lines, strict=True)]
+    came, bad = refused.totals(slots)
+    if not bad:
+        return Verdict(check, State.OK, f"{unit} refuses no lines")
+    why = ", ".join(f"{sum(column):,.0f} {why}" for why, column in by_reason.items() if any(column))
+    what = f"{unit} has refused {bad:,} of {came:,} lines in {refused.SLOTS * refused.SLOT_SECONDS:.0f} s: {why}"
+    # When it starts, collectd sends nan once for each of its rates.
+    if not refused.is_worth_saying(slots, at_once=False):
+        return Verdict(check, State.OK, what)
+    remedy = f"`journalctl -u {unit} -g refused` shows some of them with their senders: {_REFUSED_REMEDY}"
+    return Verdict(check, State.WARN, what, remedy)
+
+
+def _by_slot(counted: Mapping[float, float], latest: float) -> list[float]:
+    """Add counts up by slot, the newest slot first."""
+    slots = [0.0] * refused.SLOTS
+    for stamp, number in counted.items():
+        slot = int((latest - stamp) // refused.SLOT_SECONDS)
+        if 0 <= slot < refused.SLOTS:
+            slots[slot] += number
+    return slots

@@ -3,11 +3,23 @@
 import os
 from pathlib import Path
 
-from graphing.checks import aggregator, cache_query, canary, carbon, certificate, clock, disk, drops, services, web
+from graphing.checks import (
+    aggregator,
+    cache_query,
+    canary,
+    carbon,
+    certificate,
+    clock,
+    disk,
+    drops,
+    refused,
+    services,
+    web,
+)
 from graphing.checks.canary import Sight
 from graphing.checks.settings import Settings
 from graphing.checks.slots import NotWhisper, file_of, newest
-from graphing.checks.verdict import State, Verdict
+from graphing.checks.verdict import State, Verdict, in_order
 from graphing.config import ConfigError
 from graphing.statsd.settings import Settings as StatsdSettings
 from graphing.statsd.settings import read_settings as read_statsd_settings
@@ -29,6 +41,8 @@ class Lookout:
         self._canaries = 0
         self._cached: dict[str, dict[str, dict[float, float]]] = {}
         self._cache_troubles: dict[str, str] = {}
+        self._counts: dict[str, carbon.Counts] = {}
+        self._closed: dict[str, str] = {}
         self._reports: list[aggregator.Report] = []
         self._report_trouble = ""
         self._queues: list[drops.Queue] = []
@@ -55,7 +69,7 @@ class Lookout:
         self._ask_aggregator(statsd, now)
         event = statsd.statsd.naming().gauge(canary.BUCKET) if statsd else ""
         names = [name for name in (event, canary.LINE if carbon_here else "") if name]
-        self._ask_caches(names)
+        self._ask_caches(names, now)
         where = self._settings.web.render
         rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
@@ -70,6 +84,7 @@ class Lookout:
                 cached=max(
                     (max(held.get(name, {}).values(), default=0.0) for held in self._cached.values()), default=0.0
                 ),
+                closed=next(filter(None, self._closed.values()), ""),
                 filed=filed,
                 file=str(file_of(Path(self._settings.carbon.whisper), name)),
                 file_trouble=trouble,
@@ -117,7 +132,7 @@ class Lookout:
         return ""
 
     def judge(self, sights: list[Sight], now: float) -> list[Verdict]:
-        """Return what all checks say, and measure what is measured once a round."""
+        """Return what all checks say, what is worst first, and measure what is measured once a round."""
         settings, statsd = self._settings, self._statsd_file.settings
         verdicts = [canary.judge(sight, now) for sight in sights]
         verdicts.append(self._services())
@@ -127,16 +142,17 @@ class Lookout:
         elif statsd and statsd.console.http_port:
             verdicts.append(aggregator.judge_ready(self._reports, self._report_trouble))
             verdicts.append(aggregator.judge_data(self._reports, settings.watchdog.silence_seconds))
-            verdicts.append(aggregator.judge_journal([] if self._report_trouble else self._reports))
+            reports = [] if self._report_trouble else self._reports
+            verdicts += [aggregator.judge_journal(reports), refused.judge(reports[-1].lately if reports else None)]
         if statsd:
             verdicts.append(drops.judge(statsd.statsd.port, self._queues))
         for cache in settings.carbon.caches if settings.carbon.port else ():
-            held = self._cached.get(cache.name, {})
-            counts = carbon.measure(cache.name, Path(settings.carbon.whisper), held, now)
-            verdicts += [carbon.judge_size(counts, settings.carbon.cache_points), carbon.judge_creates(counts)]
+            counts, closed = self._counts[cache.name], self._closed[cache.name]
+            verdicts.append(carbon.judge_size(counts, settings.carbon.cache_points, closed))
+            verdicts += [carbon.judge_creates(counts), carbon.judge_refused(counts)]
         verdicts += self._disks(now)
         verdicts.append(clock.judge(clock.measure(), settings.clock.seconds))
-        return [*verdicts, *self._web(now)]
+        return in_order([*verdicts, *self._web(now)])
 
     def _web(self, now: float) -> list[Verdict]:
         """Return what people meet first."""
@@ -165,7 +181,9 @@ class Lookout:
         kept = [each for each in self._reports if each.when > now - _REPORT_SECONDS]
         self._reports = [*kept, report][-_LOOKS:]
 
-    def _ask_caches(self, names: list[str]) -> None:
+    def _ask_caches(self, names: list[str], now: float) -> None:
+        whisper = self._settings.carbon.whisper
+        space = disk.measure(whisper, now)
         for cache in self._settings.carbon.caches if self._settings.carbon.port else ():
             self._cache_troubles[cache.name] = ""
             try:
@@ -174,6 +192,10 @@ class Lookout:
             except cache_query.NoAnswer as error:
                 self._cache_troubles[cache.name] = str(error)
                 self._cached[cache.name] = {}
+            counts = carbon.measure(cache.name, Path(whisper), self._cached[cache.name], now)
+            free, reserve = space.free if space else 0, self._settings.carbon.disk_reserve if space else 0
+            self._counts[cache.name] = counts
+            self._closed[cache.name] = carbon.shut(counts, free, reserve, now)
 
     def _filed(self, name: str, now: float) -> tuple[float, str]:
         """Return the newest value of a series on disk, and why it can't be read."""

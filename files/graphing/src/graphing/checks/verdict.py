@@ -31,6 +31,40 @@ class Verdict(NamedTuple):
         return self.state in (State.WARN, State.FAIL)
 
 
+_CAUSES_FIRST = (
+    *("disk", "clock", "services", "cache", "creates", "line", "aggregator", "drops", "event", "journal"),
+    *("web", "certificate", "refused", "data", "watchdog"),
+)
+"""The first words of the checks' names: an earlier one may be why a later one is bad, not the other way round."""
+
+_WORST_FIRST = (State.FAIL, State.WARN, State.UNKNOWN, State.OK)
+
+
+def rank(check: str) -> int:
+    """Return where a check stands among causes and symptoms; one that is not known is a symptom."""
+    kind = check.partition(" ")[0]
+    return _CAUSES_FIRST.index(kind) if kind in _CAUSES_FIRST else len(_CAUSES_FIRST)
+
+
+def in_order(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Return the worst first, and among those as bad as another causes before symptoms."""
+    return sorted(verdicts, key=lambda verdict: (_WORST_FIRST.index(verdict.state), rank(verdict.check)))
+
+
+def summary(verdicts: Iterable[Verdict]) -> str:
+    """Return how many checks are well, and which nobody can tell."""
+    found = list(verdicts)
+    bad = sum(verdict.is_bad for verdict in found)
+    unknown = [verdict.check for verdict in found if verdict.state is State.UNKNOWN]
+    untold = f", {len(unknown)} unknown: {', '.join(unknown)}" if unknown else ""
+    if bad == 1:
+        return f"1 of {len(found)} checks needs attention{untold}."
+    if bad:
+        return f"{bad} of {len(found)} checks need attention, the first may be why the others do{untold}."
+    well = len(found) - len(unknown)
+    return f"{'' if unknown else 'All '}{well} {'check is' if well == 1 else 'checks are'} well{untold}."
+
+
 def exit_status(verdicts: Iterable[Verdict]) -> int:
     """Return 0 if all is well, 1 for warnings alone, 2 if anything failed: what Nagios and its like expect too."""
     states = {verdict.state for verdict in verdicts}

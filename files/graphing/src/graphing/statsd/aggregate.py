@@ -135,7 +135,7 @@ _MOST_TOLD = 10
 
 @dataclass(slots=True)
 class Fed:
-    """What became of what was fed; `told` are the first complaints."""
+    """What became of what was fed; `told` are the first complaints of each reason."""
 
     metrics: int = 0
     bad_lines: int = 0
@@ -144,9 +144,10 @@ class Fed:
     told: list[Complaint] = field(default_factory=list)
 
     def complain(self, reason: Reason, subject: str, text: str, sender: str = "") -> None:
-        """Count something and keep it if there are few of them."""
-        setattr(self, reason, getattr(self, reason) + 1)
-        if len(self.told) < _MOST_TOLD:
+        """Count something and keep it if there are few of its reason."""
+        count = getattr(self, reason) + 1
+        setattr(self, reason, count)
+        if count <= _MOST_TOLD:
             self.told.append(Complaint(reason, subject, text, sender))
 
 

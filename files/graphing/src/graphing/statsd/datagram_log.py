@@ -53,7 +53,8 @@ _MESSAGES = 4096
 _STAGING = _MESSAGES + (SLOTS * _MESSAGE_SIZE + 4095) // 4096 * 4096
 _LOG = _STAGING + SLOTS * SLOT_SIZE
 _LOG_SIZE = CUT_AT + SLOTS * (SLOT_SIZE + 1)
-_SIZE = _LOG + _LOG_SIZE
+SIZE = _LOG + _LOG_SIZE
+"""Bytes of the file. After a crash a new one is made while the old one is still there."""
 
 LAYOUT = {
     "word": 8,
@@ -100,7 +101,9 @@ class Recovered:
 class DatagramLog:
     """A new, empty log. With a path, it replaces what is there when `publish` is called."""
 
-    def __init__(self, path: Path | None, origin: str = "") -> None:
+    def __init__(self, path: Path | None, origin: str = "", trouble: str = "") -> None:
+        self.trouble = trouble
+        """Why it is in memory alone, which dies with the process, though it should not be."""
         self._path = path
         self._origin = origin
         self._run = f"{time.time_ns():x}"
@@ -115,14 +118,14 @@ class DatagramLog:
 
     def _map(self) -> mmap.mmap:
         if self._path is None:
-            return mmap.mmap(-1, _SIZE)
+            return mmap.mmap(-1, SIZE)
         scratch = self._path.with_name(f"{self._path.name}.new")
         scratch.unlink(missing_ok=True)
         fd = os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             # Room for all of it now: later, its lack would be a fatal signal instead of an error.
-            os.posix_fallocate(fd, 0, _SIZE)
-            return mmap.mmap(fd, _SIZE)
+            os.posix_fallocate(fd, 0, SIZE)
+            return mmap.mmap(fd, SIZE)
         except OSError:
             scratch.unlink()
             raise
@@ -171,8 +174,7 @@ class DatagramLog:
         Raises OSError if there is no room; then nothing has changed but that the records are lost when the log goes on.
         """
         if self._path is not None and records:
-            fd = self._open(self._period)
-            os.pwrite(fd, records, self._period.length)
+            _write_all(self._open(self._period), records, self._period.length)
             self._period.length += len(records)
         self._generation += 1
         self._commit()
@@ -224,6 +226,14 @@ class DatagramLog:
         self._words[LAYOUT["which"] // 8] = other
 
 
+def _write_all(fd: int, data: bytes, at: int) -> None:
+    """Write all of it, or raise OSError: where the room ends, the kernel writes a part and calls that a success."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, at)
+        view, at = view[written:], at + written
+
+
 def _fields(period: Period) -> list[Any]:
     return [period.end, period.seconds, period.file, period.length]
 
@@ -234,7 +244,7 @@ def recover(path: Path) -> Recovered | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    if len(data) != _SIZE or _word(data, 0) != _MAGIC:
+    if len(data) != SIZE or _word(data, 0) != _MAGIC:
         raise ValueError("not a log of datagrams of this version")
     header = _header(data)
     result = Recovered(origin=header["origin"])

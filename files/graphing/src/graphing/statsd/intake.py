@@ -12,6 +12,7 @@ from graphing.statsd.datagram_log import CUT_AT, LAYOUT, DatagramLog
 from graphing.statsd.engine import AnyEngine
 from graphing.statsd.health import Counted
 from graphing.statsd.partial import counted_record
+from graphing.statsd.refusals import Refusals
 from graphing.statsd.sockets import Sockets, kernel_drops
 from graphing.statsd.streams import Streams
 
@@ -29,6 +30,7 @@ class Intake:
         self.engine = engine
         self.log = log
         self.counted = counted
+        self.refusals = Refusals()
         self.cuts = 0
         self.last_received = 0.0
         """When a datagram or line came last, in seconds since 1970; 0 for never."""
@@ -42,6 +44,7 @@ class Intake:
         self._receiver.begin(log.generation)
         self._lines = memoryview(log.memory)[LAYOUT["log"] :]
         self._next_cut = 0.0
+        self._cut_trouble = ""
         self._log_bad = RateLimitedLog(_log, logging.WARNING, 1.0)
         self._log_refused = {reason: RateLimitedLog(_log, logging.WARNING, 60.0) for reason in Reason}
         self._log_unprotected = RateLimitedLog(_log, logging.ERROR, 60.0)
@@ -91,26 +94,33 @@ class Intake:
         """Replace the log by what it adds up to."""
         self.count()
         records = self.engine.cut() + counted_record(asdict(self.counted))
+        self._cut_trouble = ""
         try:
             self.log.cut(records)
         except OSError as error:
-            self._log_unprotected(
-                "the log of datagrams can't be cut (%s): a crash now would lose what came before", error.strerror
-            )
+            self._cut_trouble = f"the log of datagrams can't be cut ({error.strerror})"
+            self._log_unprotected("%s: a crash now would lose what came before", self._cut_trouble)
         self._receiver.begin(self.log.generation)
         self._next_cut = time.monotonic() + _CUT_SECONDS
         self.cuts += 1
+
+    @property
+    def unprotected(self) -> str:
+        """Why a crash of this process would lose what it has received; empty as long as it would not."""
+        return self.log.trouble or self._cut_trouble
 
     def count(self) -> None:
         """Bring the counts up to date."""
         counted, fed = self.counted, self.engine.take_fed()
         packets, truncated = self._receiver.take_packets()
+        nameless = truncated + self._streams.bad
         counted.packets += packets
         counted.metrics += fed.metrics
-        counted.bad_lines += fed.bad_lines + truncated + self._streams.bad
+        counted.bad_lines += fed.bad_lines + nameless
         counted.type_conflicts += fed.type_conflicts
         counted.refused += fed.refused
         self._streams.bad = 0
+        self.refusals.note(fed, nameless)
         for complaint in fed.told:
             sender = f" from {complaint.sender}" if complaint.sender else ""
             if complaint.reason is Reason.BAD:

@@ -36,6 +36,10 @@ class Status:
     """0 without a journal."""
     carbon_trouble: str
     """Why there is no connection to carbon; empty while there is one."""
+    unprotected: str
+    """Why a crash of the process would lose what it has received; empty as long as it would not."""
+    lately: dict[str, Any]
+    """What was refused in the last minutes, as `Refusals.told` returns it."""
 
 
 class Page(NamedTuple):
@@ -46,7 +50,7 @@ class Page(NamedTuple):
 
 
 def failing(status: Status) -> dict[str, str]:
-    """Return what keeps numbers from getting through, by check; empty when all is well."""
+    """Return what keeps numbers from getting through, or from surviving a crash, by check; empty when all is well."""
     found = {}
     if status.health != "up":
         found["health"] = "set down at the management console"
@@ -57,6 +61,8 @@ def failing(status: Status) -> dict[str, str]:
         found["carbon"] = f"{status.carbon_trouble}; {status.lines_queued} lines wait"
     if status.lines_queued and status.journal_bytes > _JOURNAL_SHARE * status.journal_limit > 0:
         found["journal"] = f"{status.journal_bytes} of {status.journal_limit} bytes are taken: the oldest lines go next"
+    if status.unprotected:
+        found["log"] = f"{status.unprotected}: a crash of the aggregator would lose an interval"
     return found
 
 
@@ -89,6 +95,7 @@ def statusz(status: Status, wrong: dict[str, str]) -> dict[str, Any]:
         "failing": wrong,
         "since_received": status.since_received and round(status.since_received, 3),
         "values": {"received": sum(values.values()), **values},
+        "lately": status.lately,
         "datagrams": {
             "received": totals.packets,
             "kernel_drops": totals.kernel_drops,

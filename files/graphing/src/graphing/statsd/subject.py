@@ -117,6 +117,8 @@ class ServerSubject:
             journal_bytes=self._sender.journal_bytes(),
             journal_limit=self.settings.carbon.journal_bytes if self.settings.carbon.journal else 0,
             carbon_trouble=self._sender.trouble,
+            unprotected=self._intake.unprotected,
+            lately=self._intake.refusals.told(),
         )
 
     def config(self) -> dict[str, Any]:

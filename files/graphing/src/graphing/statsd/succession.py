@@ -97,12 +97,14 @@ def _from_log(recovered: Recovered) -> Legacy:
 
 def open_log(path: str, key: str) -> DatagramLog:
     """Return a new log at `path`, or one in memory alone if there can't be one there."""
-    if path:
-        try:
-            return DatagramLog(Path(path), key)
-        except OSError as error:
-            _log.error("%s can't be made (%s): a crash of this process will lose an interval", path, error.strerror)
-    return DatagramLog(None)
+    if not path:
+        return DatagramLog(None)
+    try:
+        return DatagramLog(Path(path), key)
+    except OSError as error:
+        trouble = f"{path} can't be made ({error.strerror})"
+        _log.error("%s: a crash of this process will lose an interval", trouble)
+        return DatagramLog(None, trouble=trouble)
 
 
 def settle(state_file: str) -> None:

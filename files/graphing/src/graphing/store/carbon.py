@@ -9,15 +9,19 @@ import pickle
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from graphing.store import StoreError
 
 _TIMEOUT = 10.0
-_DEADLINE = 60.0
+DEADLINE = 60.0
+"""Seconds that a `settle` lasts at most."""
 _PAUSE = 0.2
+_QUIET = 2.0
+"""So long nothing is said of a wait."""
+_MARK_SECONDS = 1.0
 _NAMES_AT_ONCE = 1000
 _LONGEST_ANSWER = 256 * 1024 * 1024
 
@@ -32,8 +36,10 @@ class _Plain(pickle.Unpickler):
 class Carbon:
     """What /etc/carbon/carbon.conf says. Raises StoreError for what it lacks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
+        """Read it. `say` is told what a wait is for, if it lasts."""
         self.folder = folder
+        self._say = say
         self._path = folder / "carbon.conf"
         self._peers: dict[str, socket.socket] = {}
         self._parser = configparser.ConfigParser(interpolation=None)
@@ -89,29 +95,48 @@ class Carbon:
         """Wait until the caches have written all points of the series; those that still get new ones are returned.
 
         What carbon has taken out of its memory and not yet written is told by nothing. Its writer does one series after
-        the other, so that is done as soon as anything else was written later: its own metrics are, at each interval.
+        the other, so that is done as soon as anything else was written later: one of its own metrics, of which one is
+        sent for that, as it makes its own only at each interval.
         """
         wanted = list(names)
-        end = time.monotonic() + _DEADLINE
+        wait = _Wait(self._say)
         while left := self.waiting(wanted):
-            if time.monotonic() > end:
+            if wait.is_over(f"carbon has written what it holds of {len(left):,} series"):
                 return left
-            time.sleep(_PAUSE)
         asked = time.time()
         for instance in self.instances:
-            self._await_a_write(instance, asked)
+            self._await_a_write(instance, asked, wait)
         return self.waiting(wanted)
 
-    def _await_a_write(self, instance: str, since: float) -> None:
+    def _await_a_write(self, instance: str, since: float, wait: "_Wait") -> None:
         own = self.root / self.setting("CARBON_METRIC_PREFIX", instance, "carbon") / "agents"
-        end = time.monotonic() + _DEADLINE
+        marked = -_MARK_SECONDS
         while not any(path.stat().st_mtime > since for path in own.glob(f"*-{instance}/**/*.wsp")):
-            if time.monotonic() > end:
+            if wait.is_over(f"carbon-cache {instance} has written what it took out of its memory"):
                 raise StoreError(
-                    f"carbon-cache {instance} has written none of its own metrics to {own} for {_DEADLINE:.0f} s: "
+                    f"carbon-cache {instance} has written none of its own metrics to {own} for {DEADLINE:.0f} s: "
                     f"see journalctl -u carbon-cache@{instance}"
                 )
-            time.sleep(_PAUSE)
+            if time.monotonic() - marked >= _MARK_SECONDS:
+                marked = time.monotonic()
+                self._mark(instance)
+
+    def _mark(self, instance: str) -> None:
+        """Send a cache one of its own metrics. Raises StoreError if it takes no points."""
+        port = self.setting("LINE_RECEIVER_PORT", instance)
+        if not port:
+            return
+        prefix = self.setting("CARBON_METRIC_PREFIX", instance, "carbon")
+        host = socket.gethostname().replace(".", "_")
+        line = f"{prefix}.agents.{host}-{instance}.settled 1 {int(time.time())}\n"
+        try:
+            with socket.create_connection(("127.0.0.1", int(port)), _TIMEOUT) as peer:
+                peer.sendall(line.encode())
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"carbon-cache {instance} takes no points on 127.0.0.1 port {port} ({error}), so what it holds is not "
+                "written: `graphing doctor` says why; then run this again"
+            ) from error
 
     def _ask(self, instance: str, request: dict[str, Any]) -> dict[str, Any]:
         port = self.setting("CACHE_QUERY_PORT", instance)
@@ -143,6 +168,26 @@ class Carbon:
         peer.sendall(struct.pack("!L", len(raw)) + raw)
         size = struct.unpack("!L", _receive(peer, 4))[0]
         return _Plain(io.BytesIO(_receive(peer, min(size, _LONGEST_ANSWER)))).load()
+
+
+class _Wait:
+    """A wait of bounded length, of which something is said if it lasts."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._began = time.monotonic()
+        self._said = ""
+
+    def is_over(self, what: str) -> bool:
+        """Wait a moment, and tell whether it has lasted too long; `what` it is for, behind `until`."""
+        passed = time.monotonic() - self._began
+        if passed > DEADLINE:
+            return True
+        if passed > _QUIET and what != self._said:
+            self._said = what
+            self._say(f"waiting until {what}, at most {DEADLINE:.0f} s")
+        time.sleep(_PAUSE)
+        return False
 
 
 class NoCarbon:

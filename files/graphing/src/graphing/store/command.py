@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -93,7 +94,7 @@ def _rename(options: argparse.Namespace) -> dict[str, Any]:
 
 def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
     """What the options name, as its owner."""
-    carbon = NoCarbon(options.copy) if options.copy else Carbon(options.conf)
+    carbon = NoCarbon(options.copy) if options.copy else Carbon(options.conf, _say)
     root = carbon.root
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such directory; LOCAL_DATA_DIR in carbon.conf names it")
@@ -110,6 +111,10 @@ def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
     os.umask(0o027)
     database = TagDatabase(options.web) if options.web != Path() else None
     return Store(root, Catalogue(database), carbon)
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 def _remove_backup(folder: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from graphing.checks.verdict import State, Verdict
+from graphing.checks.verdict import State, Verdict, rank
 from graphing.watchdog.alarms import Alarm
 
 _CHECK = "watchdog"
@@ -58,9 +58,13 @@ def judge(saved: Saved | None, now: float) -> Verdict:
     age = now - saved.when
     if age > _MISSED_LOOKS * saved.interval + 30:
         return Verdict(_CHECK, State.WARN, f"the watchdog last looked {age:.0f} s ago", _RESTART)
-    on = [alarm for alarm in saved.alarms if alarm.on]
+    on = sorted((alarm for alarm in saved.alarms if alarm.on), key=lambda alarm: rank(alarm.check))
     if on:
         what = "; ".join(f"{alarm.check} for {max(0.0, now - alarm.since) / 60:.0f} min: {alarm.what}" for alarm in on)
-        remedy = "An alarm goes off a minute after its cause; journalctl -u graphing-watchdog has its story."
+        remedy = (
+            "An alarm goes off within five minutes of its cause's end; journalctl -u graphing-watchdog has its story."
+        )
         return Verdict(_CHECK, State.WARN, f"alarms are on: {what}", remedy)
-    return Verdict(_CHECK, State.OK, f"the watchdog looked {max(0.0, age):.0f} s ago; no alarm is on")
+    unknown = [alarm.check for alarm in saved.alarms if alarm.state is State.UNKNOWN]
+    untold = f"; it can't tell of {', '.join(unknown)}" if unknown else ""
+    return Verdict(_CHECK, State.OK, f"the watchdog looked {max(0.0, age):.0f} s ago; no alarm is on{untold}")
