@@ -129,7 +129,7 @@ class Lookout:
             verdicts.append(aggregator.judge_data(self._reports, settings.watchdog.silence_seconds))
             verdicts.append(aggregator.judge_journal([] if self._report_trouble else self._reports))
         if statsd:
-            verdicts.append(drops.judge(statsd.statsd.port, self._queues))
+            verdicts.append(drops.judge(statsd.statsd.port, self._queues, self._reports))
         for cache in settings.carbon.caches if settings.carbon.port else ():
             held = self._cached.get(cache.name, {})
             counts = carbon.measure(cache.name, Path(settings.carbon.whisper), held, now)
