@@ -26,7 +26,6 @@ export PROFILE
 venv := .venv/.complete
 python := .venv/bin/python
 twin := .cache/twin/.complete
-test_host := photoworld-graphing
 failed := .cache/molecule/failed
 # Which tests failed is said last, after all that Molecule says.
 scenario = COLUMNS=140 molecule test --scenario-name $(1) || { status=$$?; echo '== What failed'; cat $(failed); exit $$status; }
@@ -50,8 +49,8 @@ down: $(venv)
 	@if docker info >/dev/null 2>&1; then ansible-playbook -i inventory/local/ molecule/shared/destroy.yml; \
 	else echo 'No Docker engine answers, so there is no test host.'; fi
 
-sniff:
-	@docker exec $$(test -t 0 && echo -it) $(test_host) graphing-sniff
+sniff: $(venv)
+	@docker exec $$(test -t 0 && echo -it) "$$(bin/test-host)" graphing-sniff
 
 test: lint unit molecule
 

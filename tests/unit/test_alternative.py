@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "carbon_guard": "without it carbon_disk_reserve and carbon_future_seconds have no effect",
     "carbon_data_device": "a block device; scenario ec2 has one",
     "graphite_web_store_port": "where store and web page are on two hosts: scenario ssh",
+    "statsd_network_namespaces": "a namespace of the computer around the container: scenario default",
     "host_address": "where there are several hosts: scenario ssh",
     "host_packages": HANDED_OVER,
     "host_places": HANDED_OVER,

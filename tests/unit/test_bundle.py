@@ -20,7 +20,7 @@ def bundle(source, outdir):
         text=True,
         check=True,
     )
-    path, digest = run.stdout.split()
+    path, digest = run.stdout.splitlines()
     assert hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest
     return Path(path), digest
 

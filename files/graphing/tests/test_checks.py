@@ -384,6 +384,19 @@ def test_drops_are_a_failure_for_a_minute(counted, state):
     assert drops.judge(8125, seen).state is state
 
 
+def test_drops_that_the_aggregator_alone_sees_are_a_failure_too():
+    queues = [Queue(NOW, 1, 0, 0), Queue(NOW + 20, 1, 0, 0)]
+    before, after = (replace(report, when=NOW + 20 * number) for number, report in enumerate(looks(1, 1)))
+    after = replace(after, uptime=before.uptime + 20, kernel_drops=before.kernel_drops + 744)
+    found = drops.judge(8125, queues, [before, after])
+    assert found.state is FAIL
+    assert "thrown away 744 datagrams" in found.what
+    later = [replace(after, when=NOW + 20 * number, uptime=after.uptime + 20 * number) for number in range(2, 6)]
+    found = drops.judge(8125, queues, [before, after, *later])
+    assert found.state is OK
+    assert "744 since" in found.what
+
+
 def test_without_a_socket_nothing_is_known_of_drops():
     assert drops.judge(8125, [Queue(NOW, 0, 0, 0)]).state is UNKNOWN
 

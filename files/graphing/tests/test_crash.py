@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from ports import reserve_port
 from programs import wait_for
 from support import Carbon, Daemon, send, udp_socket
 

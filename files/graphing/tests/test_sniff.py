@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import subprocess
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_a_terminal_is_not_deceived():
 
 def test_the_traffic_is_shown_to_a_limit_and_counted_beyond():
     out, tally = io.StringIO(), Tally()
-    said = RECORDED.splitlines(keepends=True)
+    said = packets_of(RECORDED.splitlines(keepends=True))
     sniff._show(said, sniff.Wanted(counts=True, lines=5), tally, out)
     assert out.getvalue().splitlines()[3:] == [
         "2026/11/21 17:30:38.843342 127.0.0.1:51614 -> 127.0.0.1:48125",
@@ -134,3 +135,23 @@ def test_without_ngrep_it_says_so(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert sniff.run(sniff.Wanted(), None) == 1
     assert capsys.readouterr().err == "ngrep can't be run: No such file or directory\n"
+
+
+def test_each_network_namespace_is_watched_and_there_the_aggregators_own_address_alone(tmp_path):
+    there, gone = tmp_path / "net", tmp_path / "gone"
+    there.touch()
+    parser = argparse.ArgumentParser()
+    sniff.add_arguments(parser)
+    arguments = ["x", f"--elsewhere={there}=127.0.0.1:18125", f"--elsewhere={gone}=127.0.0.1:1", "--udp-port=8125"]
+    here, other = sniff.commands(sniff.wanted(parser.parse_args(arguments)))
+    assert here[-2:] == ["x", "udp dst port 8125 or tcp dst port 2003"]
+    assert other[:3] == ["nsenter", f"--net={there}", "ngrep"]
+    assert other[-2:] == ["x", "udp dst port 18125 and dst host 127.0.0.1"]
+
+
+def test_packets_of_several_come_until_the_last_has_ended():
+    said = [RECORDED.decode(), RECORDED.decode()]
+    processes = [subprocess.Popen(["printf", "%s", text], stdout=subprocess.PIPE) for text in said]
+    assert len(list(sniff._packets(processes))) == 10
+    for process in processes:
+        process.communicate()

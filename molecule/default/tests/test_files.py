@@ -27,6 +27,12 @@ def test_owner_and_mode(host, path, user, group, mode):
     assert (file.user, file.group, oct(file.mode)) == (user, group, oct(mode))
 
 
+def test_root_finds_the_commands_of_the_platform(host):
+    assert host.check_output("su - root -c 'graphing --version'").startswith("graphing ")
+    assert host.file("/usr/local/bin/graphing").linked_to.startswith("/opt/graphing/releases/")
+    assert host.run("su - root -c 'graphing-sniff --seconds 1 --filter=no.such.bucket'").rc == 0
+
+
 @pytest.mark.parametrize("name", ["statsd", "photoworld"])
 def test_a_daemon_is_nobody_to_log_in_as(host, name):
     assert host.user(name).shell == "/usr/sbin/nologin"

@@ -11,7 +11,7 @@ INVENTORY = ROOT / "inventory" / HOST
 SECRETS = ROOT / "molecule/ssh/inventory/secrets/ssh"
 OPTIONS = [
     f"--private-key={SECRETS}/id_ed25519",
-    f"--ssh-common-args=-o IdentitiesOnly=yes -o UserKnownHostsFile={SECRETS}/known_hosts",
+    f"--ssh-common-args=-o IdentitiesOnly=yes -o 'UserKnownHostsFile=\"{SECRETS}/known_hosts\"'",
 ]
 
 

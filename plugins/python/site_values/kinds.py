@@ -153,6 +153,11 @@ KINDS: Mapping[str, Reader] = {
     "levels": text(
         rf"(?=.{{1,100}}$){_LEVEL}(\.{_LEVEL})*", "must be levels of letters, digits, _ and -, separated by dots"
     ),
+    "address and port": text(
+        r"([0-9.]{7,15}|\[[0-9a-f:.]{2,45}\]):[0-9]{1,5}",
+        "must be ADDRESS:PORT, such as 127.0.0.1:8125 or [::1]:8125",
+    ),
+    "unit name": text(r"[a-z0-9-]{1,100}", "must be small letters, digits and dashes"),
     "host path": text(_HOST_PATH, _ON_HOST),
     "host path or empty": text(rf"({_HOST_PATH})?", f'{_ON_HOST}, or ""'),
     "socket or empty": text(r"(/[A-Za-z0-9_./@+=,:~-]{0,99}[A-Za-z0-9_@+=,:~-])?", f'{_ON_HOST}, 101 at most, or ""'),

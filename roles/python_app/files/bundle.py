@@ -1,4 +1,4 @@
-"""Bundle what a host needs to install a distribution: bundle.py SOURCE OUTDIR; prints FILE SHA256.
+"""Bundle what a host needs to install a distribution: bundle.py SOURCE OUTDIR; prints the file, then its SHA256.
 
 A tar file of the wheel, the hash-locked requirements and the installer; with SOURCE/twin, also the C code that Cython
 makes of its module, and what compiles it on the host. The same source gives the same bytes, so that the hash tells
@@ -89,7 +89,7 @@ def main() -> None:
     scratch.write_bytes(bundle)
     scratch.replace(path)
     forget_old(outdir)
-    print(path, digest)
+    print(path, digest, sep="\n")
 
 
 def forget_old(outdir: pathlib.Path) -> None:

@@ -5,6 +5,8 @@ the aggregator's own parser makes of the very bytes.
 """
 
 import argparse
+import contextlib
+import queue
 import re
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from graphing.statsd.protocol import Kind, Refused, decode, parse_line, read_number
@@ -20,6 +23,7 @@ _HEADER = re.compile(rb"([UT]) (\S+ \S+) (\S+) -> (\S+).* #\d+$")
 _HEX = slice(2, 52)
 """Where a line of ngrep -x holds its sixteen bytes."""
 _SHOWN_BUCKETS = 50
+_ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
 class Wanted(NamedTuple):
@@ -35,6 +39,15 @@ class Wanted(NamedTuple):
     """Show so many lines of the traffic; 0: all."""
     udp_port: int = 8125
     tcp_port: int = 2003
+    elsewhere: tuple["Elsewhere", ...] = ()
+
+
+class Elsewhere(NamedTuple):
+    """Another network namespace in which the aggregator takes events."""
+
+    path: str
+    address: str
+    port: int
 
 
 class Packet(NamedTuple):
@@ -57,12 +70,41 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lines", type=int, default=0, help="show at most so many lines of the traffic (0: all)")
     command.add_argument("--udp-port", type=int, default=8125, help="where events come in (8125)")
     command.add_argument("--tcp-port", type=int, default=2003, help="where lines for carbon come in (2003)")
+    command.add_argument(
+        "--elsewhere",
+        type=_elsewhere,
+        action="append",
+        default=[],
+        metavar="PATH=ADDRESS:PORT",
+        help="a network namespace in which events come in too; left out if PATH is not there",
+    )
+
+
+def _elsewhere(text: str) -> Elsewhere:
+    path, _, listen = text.partition("=")
+    address, _, port = listen.rpartition(":")
+    return Elsewhere(path, address.strip("[]"), int(port))
 
 
 def wanted(options: argparse.Namespace) -> Wanted:
     """Read the arguments."""
     pattern = options.filter or options.word
-    return Wanted(pattern, options.seconds, options.count, options.lines, options.udp_port, options.tcp_port)
+    there = tuple(each for each in options.elsewhere if Path(each.path).exists())
+    return Wanted(pattern, options.seconds, options.count, options.lines, options.udp_port, options.tcp_port, there)
+
+
+def commands(wish: Wanted) -> list[list[str]]:
+    """Return the command for each network namespace: ngrep sees one at a time."""
+    ngrep = ["ngrep", "-qtlx", "-d", "any", wish.pattern or "."]
+    here = [*ngrep, f"udp dst port {wish.udp_port} or tcp dst port {wish.tcp_port}"]
+    # Others listen there too: what is for this aggregator is told by address and port.
+    there = [["nsenter", f"--net={each.path}", *ngrep, _for_socket(each)] for each in wish.elsewhere]
+    return [here, *there]
+
+
+def _for_socket(where: Elsewhere) -> str:
+    packets = f"udp dst port {where.port}"
+    return packets if where.address in _ANY else f"{packets} and dst host {where.address}"
 
 
 def run(wish: Wanted, out: TextIO) -> int:
@@ -72,39 +114,73 @@ def run(wish: Wanted, out: TextIO) -> int:
     except re.error as error:
         print(f"--filter {wish.pattern!r} is no regular expression: {error}", file=sys.stderr)
         return 2
-    packets = f"udp dst port {wish.udp_port} or tcp dst port {wish.tcp_port}"
-    command = ["ngrep", "-qtlx", "-d", "any", wish.pattern or ".", packets]
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    except OSError as error:
-        print(f"ngrep can't be run: {error.strerror}", file=sys.stderr)
-        return 1
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
-    # The last thing that it says before it begins.
-    if not any(line.startswith(b"match") for line in process.stdout):
-        print(f"ngrep ended with {process.wait()}: run this as root; --filter must suit ngrep too", file=sys.stderr)
-        return 1
-    if wish.seconds:
-        timer = threading.Timer(wish.seconds, process.send_signal, [signal.SIGINT])
-        timer.daemon = True
-        timer.start()
     tally = Tally(matches)
-    try:
-        _show(process.stdout, wish, tally, out)
-    except KeyboardInterrupt:
-        process.terminate()
-    except BrokenPipeError:
-        process.terminate()
-        return 0
-    process.wait()
+    with contextlib.ExitStack() as running:
+        try:
+            processes = [_start(command, running) for command in commands(wish)]
+            _await_begin(processes)
+        except OSError as error:
+            print(error, file=sys.stderr)
+            return 1
+        if wish.seconds:
+            timer = threading.Timer(wish.seconds, _interrupt, [processes])
+            timer.daemon = True
+            timer.start()
+        try:
+            _show(_packets(processes), wish, tally, out)
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:
+            return 0
     if wish.counts:
         out.write("\n".join(["", *tally.table(), ""]))
     return 0
 
 
-def _show(said: Iterable[bytes], wish: Wanted, tally: "Tally", out: TextIO) -> None:
+def _start(command: list[str], running: contextlib.ExitStack) -> "subprocess.Popen[bytes]":
+    try:
+        process = running.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+    except OSError as error:
+        raise OSError(f"{command[0]} can't be run: {error.strerror}") from error
+    running.callback(process.terminate)
+    return process
+
+
+def _await_begin(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """Read up to the last thing that each says before it begins."""
+    for process in processes:
+        if not any(line.startswith(b"match") for line in _said(process)):
+            raise OSError(f"ngrep ended with {process.wait()}: run this as root; --filter must suit ngrep too")
+
+
+def _said(process: "subprocess.Popen[bytes]") -> Iterable[bytes]:
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    return process.stdout
+
+
+def _interrupt(processes: "list[subprocess.Popen[bytes]]") -> None:
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+
+
+def _packets(processes: "list[subprocess.Popen[bytes]]") -> Iterator[Packet]:
+    """Return the packets of all of them as they come, until the last ends."""
+    come: queue.SimpleQueue[Packet | None] = queue.SimpleQueue()
+
+    def read(process: "subprocess.Popen[bytes]") -> None:
+        for packet in packets_of(_said(process)):
+            come.put(packet)
+        come.put(None)
+
+    for process in processes:
+        threading.Thread(target=read, args=[process], daemon=True).start()
+    for _ in processes:
+        yield from iter(come.get, None)
+
+
+def _show(packets: Iterable[Packet], wish: Wanted, tally: "Tally", out: TextIO) -> None:
     shown, full = 0, False
-    for packet in packets_of(said):
+    for packet in packets:
         if wish.counts:
             tally.add(packet)
         lines = [f"{packet.when} {packet.sender} -> {packet.receiver}", *_plain_lines(packet.payload)]

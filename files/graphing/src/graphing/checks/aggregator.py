@@ -52,6 +52,8 @@ class Report:
     """How many of the values were ours."""
     lately: refused.Lately | None = None
     """What it refused in the last minutes."""
+    kernel_drops: int = 0
+    """Datagrams that the kernel threw away, on any of its sockets."""
 
 
 class NoReport(OSError):  # noqa: N818 - what is missing
@@ -86,6 +88,7 @@ def report_of(said: dict[str, Any], now: float, own_canaries: int) -> Report:
         own_canaries=own_canaries,
         # Until its restart by an upgrade, one of an older release does not tell.
         lately=refused.lately_of(said["lately"]) if "lately" in said else None,
+        kernel_drops=int(said["datagrams"]["kernel_drops"]),
     )
 
 
@@ -119,6 +122,15 @@ def judge_journal(seen: Sequence[Report]) -> Verdict:
         return Verdict("journal", State.FAIL, f"{queues[-1]:,} lines wait for carbon, and they are growing", remedy)
     waiting = f", {queues[-1]:,} of its lines wait for carbon" if queues[-1] else ""
     return Verdict("journal", State.OK, f"the journal holds {latest.journal_bytes >> 20} MiB{waiting}")
+
+
+def dropped(seen: Sequence[Report], seconds: float) -> int:
+    """Return how many datagrams the kernel has thrown away in so many seconds before the last look."""
+    return sum(
+        max(0, after.kernel_drops - before.kernel_drops)
+        for before, after in itertools.pairwise(seen)
+        if after.when > seen[-1].when - seconds and after.uptime > before.uptime
+    )
 
 
 def judge_data(seen: Sequence[Report], silence_seconds: float) -> Verdict:

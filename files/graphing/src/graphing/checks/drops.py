@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from graphing.checks.aggregator import Report, dropped
 from graphing.checks.verdict import State, Verdict
 
 _TABLES = (Path("/proc/self/net/udp"), Path("/proc/self/net/udp6"))
@@ -41,8 +42,11 @@ def queue_of(port: int, now: float, *tables: str) -> Queue:
     return Queue(now, sockets, waiting, drops)
 
 
-def judge(port: int, seen: Sequence[Queue]) -> Verdict:
-    """Tell of the looks at a port, oldest first, whether datagrams were dropped within the last minute of them."""
+def judge(port: int, seen: Sequence[Queue], reports: Sequence[Report] = ()) -> Verdict:
+    """Tell of the looks at a port, oldest first, whether datagrams were dropped within the last minute of them.
+
+    `reports`: the aggregator's own, which tell of its sockets in other network namespaces too.
+    """
     check, latest = "drops", seen[-1]
     if not latest.sockets:
         return Verdict(check, State.UNKNOWN, f"nobody listens on {port}/udp")
@@ -52,6 +56,7 @@ def judge(port: int, seen: Sequence[Queue]) -> Verdict:
         for before, after in itertools.pairwise(seen)
         if after.when > latest.when - _SECONDS
     )
+    lost = max(lost, dropped(reports, _SECONDS))
     if lost:
         return Verdict(
             check,
@@ -60,5 +65,6 @@ def judge(port: int, seen: Sequence[Queue]) -> Verdict:
             "More comes than the aggregator takes: see `top` for a busy processor, raise statsd_receive_buffer, let "
             "clients send several events in a datagram, or sample.",
         )
-    ever = f"; {latest.drops:,} since the socket was opened" if latest.drops else ""
+    drops = max(latest.drops, reports[-1].kernel_drops if reports else 0)
+    ever = f"; {drops:,} since the socket was opened" if drops else ""
     return Verdict(check, State.OK, f"the kernel drops no datagrams on {port}/udp{ever}")

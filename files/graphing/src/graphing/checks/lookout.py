@@ -145,7 +145,7 @@ class Lookout:
             reports = [] if self._report_trouble else self._reports
             verdicts += [aggregator.judge_journal(reports), refused.judge(reports[-1].lately if reports else None)]
         if statsd:
-            verdicts.append(drops.judge(statsd.statsd.port, self._queues))
+            verdicts.append(drops.judge(statsd.statsd.port, self._queues, self._reports))
         for cache in settings.carbon.caches if settings.carbon.port else ():
             counts, closed = self._counts[cache.name], self._closed[cache.name]
             verdicts.append(carbon.judge_size(counts, settings.carbon.cache_points, closed))
