@@ -29,11 +29,11 @@ _CREATES_REMEDY = (
 )
 ROOM_REMEDY = "Make room on carbon's disk (the check disk says where): it goes on by itself."
 _REFUSED_REMEDY = (
-    "what is malformed needs its sender mended, what is dated in the future a clock set, and what is old is kept by no "
-    "retention."
+    "what is malformed needs its sender mended, what is tagged carbon_tags: true or names without tags, what is dated "
+    "in the future a clock set, and what is old is kept by no retention."
 )
 
-REFUSED = ("malformed", "future", "old")
+REFUSED = ("malformed", "tagged", "future", "old")
 """Why a guarded cache refuses a line."""
 
 _FIELDS = {
