@@ -265,7 +265,7 @@ def test_a_restored_host_answers_as_the_other_one(host, inventory, spare_invento
 
 
 def test_its_units_are_as_the_site_writes_them(host, spare):
-    """The run that restores begins with another play than site.yml; in a container no unit may have users of its own."""
+    """A restore begins with another play than site.yml does; in a container no unit may have users of its own."""
     sandboxed = "cd /etc/systemd/system && grep -l {} *.service"
     for each in (host, spare):
         assert each.run(sandboxed.format("PrivateTmp=yes")).stdout
