@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import patient  # noqa: F401 - for its profile of Hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ import configparser
 import odd_rules
 import pytest
 import whisper
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graphing.store.rules import Rules
@@ -151,7 +151,6 @@ def test_the_last_rule_is_no_rule_without_a_pattern(rules):
     assert rules.schema_problems([schema(pattern="")], 10)
 
 
-@settings(deadline=None)  # files are written: a busy machine takes its time
 @given(pattern=st.one_of(st.text(max_size=20), st.text("ab%#;=:[]()$ \\\t\n\r", max_size=12)))
 def test_every_pattern_that_passes_is_read_back_as_it_was(rules, tmp_path_factory, pattern):
     """By the project's own reader; carbon's own does it on hosts (molecule/default/tests/test_carbon_rules.py)."""

@@ -218,7 +218,11 @@ def test_a_wait_in_vain_gives_the_last_reason_that_there_was(play: Play) -> None
 
 
 def test_the_profile_names_the_slowest_tasks_and_the_time_of_each_role(worked: str) -> None:
-    assert re.search(r"^Slowest tasks\n +\d+\.\d\d s  -       Wait\n", worked, re.M)
+    slowest = re.search(r"^Slowest tasks\n((?: +\d+\.\d\d s  .*\n)+)", worked, re.M)
+    assert slowest
+    seconds = [float(line.split()[0]) for line in slowest[1].splitlines()]
+    assert seconds == sorted(seconds, reverse=True)
+    assert re.search(r"^ +\d+\.\d\d s  -       Wait$", slowest[1], re.M)
     assert re.search(r"^Total per role.*\n +\d+\.\d\d s  -\n +\d+\.\d\d s  carbon\n", worked, re.M)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 
+import patient  # noqa: F401 - for its profile of Hypothesis
 import pytest
 from programs import no_program_outlives_its_test
 from support import TWIN

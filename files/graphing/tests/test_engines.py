@@ -138,7 +138,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(STEPS, st.sampled_from(RULES), st.sampled_from(FORMS))
 def test_any_input(steps, rules, form):
     assert_same([*steps, "flush", "flush"], rules, form)
@@ -164,7 +164,7 @@ def test_many_buckets_and_values():
     assert_same([*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], Statsd().rules(), FORMS[0])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
 def test_sums_and_the_shortest_digits(values):
     interval = Interval(timers={"t": values}, gauges={f"g{index}": value for index, value in enumerate(values)})

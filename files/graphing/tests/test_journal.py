@@ -424,7 +424,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=25), st.integers(1, 200), st.integers(1, 10))
 def test_a_journal_is_a_list(tmp_path_factory, steps, segment_bytes, segment_seconds):
     folder = tmp_path_factory.mktemp("model")

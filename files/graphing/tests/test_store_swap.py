@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import whisper
+from programs import wait_for
 from store_support import content, create, layout, seen
-from support import wait_for
 
 from graphing.store import StoreError, swap
 from graphing.store.resize import resized

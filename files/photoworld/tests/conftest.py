@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import patient  # noqa: F401 - for its profile of Hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient

@@ -9,7 +9,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ports import reserve_port
 from programs import DEADLINE
@@ -18,7 +18,6 @@ from photoworld import accounts
 from photoworld.simulate import forms, wave, words
 
 
-@settings(deadline=None)
 @given(st.floats(0, 1e9), st.floats(0.001, 1000), st.floats(1, 1e6))
 def test_the_rate_swings_around_its_mean(moment, mean, period):
     assert mean * 0.199 <= wave.rate_at(moment, mean, period) <= mean * 1.801
@@ -44,7 +43,6 @@ def test_arrivals_follow_the_rate():
         assert quarters[quarter] / periods / 25 == pytest.approx(expected, rel=0.05)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.01, 100))
 def test_arrivals_only_go_forward(seed, mean):
     choose, moment = random.Random(seed), 1000.0
@@ -77,7 +75,6 @@ def test_a_form_is_read_with_its_hidden_fields():
     assert contents.link("/1") == "/threads/1"
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_page_is_too_strange_to_read(text):
     forms.read(text)

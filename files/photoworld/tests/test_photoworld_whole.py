@@ -143,14 +143,14 @@ def test_a_second_run_finds_its_accounts_again(tmp_path, statsd):
 
 
 @pytest.mark.parametrize(("behind_proxy", "statuses"), [("1", [200, 200, 200]), ("0", [414, 431, 431])])
-def test_a_proxy_is_what_bounds_requests_where_there_is_one(tmp_path, statsd, wait_until, behind_proxy, statuses):
+def test_a_proxy_is_what_bounds_requests_where_there_is_one(tmp_path, statsd, behind_proxy, statuses):
     transport = httpx.HTTPTransport(uds=str(tmp_path / "forum.sock"))
     headers = {f"X-{number}": "a" for number in range(200)}
     with (
-        serve(tmp_path, statsd, PHOTOWORLD_BEHIND_PROXY=behind_proxy) as (_, path),
+        serve(tmp_path, statsd, PHOTOWORLD_BEHIND_PROXY=behind_proxy) as path,
         httpx.Client(transport=transport) as client,
     ):
-        wait_until(lambda: is_up(path), "the forum answers")
+        wait_for(lambda: is_up(path), "the forum answers")
         answers = [
             client.get(f"http://photoworld/?{'a' * 20_000}"),
             client.get("http://photoworld/", headers={"X-Long": "a" * 20_000}),

@@ -1,5 +1,6 @@
 """The buckets of a running aggregator, live in a terminal: `graphing statsd tail`. A client of `console`."""
 
+import itertools
 import json
 import os
 import socket
@@ -36,7 +37,10 @@ class Bucket(NamedTuple):
 
 
 def run(host: str, port: int, pattern: str, seconds: float, out: TextIO) -> int:
-    """Show buckets whose name contains `pattern` for that many seconds (0: until Ctrl-C); return the exit code."""
+    """Show buckets whose name contains `pattern` for that many seconds (0: until Ctrl-C); return the exit code.
+
+    At least twice, however short the time: a change is seen between two looks.
+    """
     try:
         with socket.create_connection((host, port), _TIMEOUT) as console:
             _watch(console, pattern, seconds, out)
@@ -59,7 +63,7 @@ def _watch(console: socket.socket, pattern: str, seconds: float, out: TextIO) ->
     try:
         if screen:
             out.write(_ENTER)
-        while True:
+        for looks in itertools.count(1):
             found = _ask(console, pattern)
             now = time.monotonic()
             buckets = with_rates(buckets, found, now - seen)
@@ -68,9 +72,9 @@ def _watch(console: socket.socket, pattern: str, seconds: float, out: TextIO) ->
             out.write(_drawn(rows, *_size(out)) if screen else "\n".join([*rows, "", ""]))
             out.flush()
             left = began + seconds - now if seconds else _PERIOD
-            if left <= 0:
+            if left <= 0 and looks > 1:
                 return
-            time.sleep(min(_PERIOD, left))
+            time.sleep(max(0.0, min(_PERIOD, left)))
     finally:
         if screen:
             out.write(_LEAVE)
