@@ -175,6 +175,21 @@ def test_a_crash_between_two_flushes_flushes_the_first_again(tmp_path, inbox, en
     carbon.close()
 
 
+def test_drops_before_a_crash_are_counted_once(tmp_path, carbon, inbox, engine_name):
+    """The socket outlives the process, and the kernel's count of its drops with it."""
+    inbox.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    send(inbox, *[b"c:1|c"] * 500)
+    daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=1)
+    wait_for(lambda: carbon.total("statsd.kernel_drops.count"), "the drops")
+    flushed = len(carbon.series("statsd.packets.count"))
+    wait_for(lambda: len(carbon.series("statsd.packets.count")) > flushed + 1, "an interval without any")
+    daemon.stop(signal.SIGKILL)
+    Daemon(tmp_path, carbon.port, inbox, engine=engine_name, interval=1)
+    flushed = len(carbon.series("statsd.packets.count"))
+    wait_for(lambda: len(carbon.series("statsd.packets.count")) > flushed + 1, "two intervals of the next process")
+    assert carbon.total("stats.c.count") + carbon.total("statsd.kernel_drops.count") == 500
+
+
 def test_a_log_that_cannot_be_used_is_set_aside(tmp_path, carbon, inbox, engine_name):
     (tmp_path / "datagrams").write_bytes(b"something else")
     daemon = Daemon(tmp_path, carbon.port, inbox, engine=engine_name)

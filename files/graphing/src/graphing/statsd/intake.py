@@ -93,7 +93,7 @@ class Intake:
     def cut(self) -> None:
         """Replace the log by what it adds up to."""
         self.count()
-        records = self.engine.cut() + counted_record(asdict(self.counted))
+        records = self.engine.cut() + counted_record(asdict(self.counted), self._kernel_drops)
         self._cut_trouble = ""
         try:
             self.log.cut(records)

@@ -16,7 +16,7 @@ Both:
 
     K  length u32, JSON: `kv` values, {"bucket": [[value, stamp], ...]}, so far
     G  the same of gauges: their values that have a time of their own
-    H  length u32, JSON: the aggregator's own counts so far, {"packets": 1, ...}
+    H  length u32, JSON: the aggregator's own counts so far, {"packets": 1, ...}, and the kernel's of the sockets
 """
 
 import json
@@ -27,6 +27,9 @@ from typing import Any
 
 from graphing.statsd.aggregate import Interval
 from graphing.statsd.protocol import Kind
+
+SOCKET_DROPS = "socket_drops"
+"""In an H record: the kernel's own count, which outlives the process as the sockets do."""
 
 KINDS = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 """By their number in an N record."""
@@ -45,9 +48,9 @@ class Partial:
     counted: dict[str, int] = field(default_factory=dict)
 
 
-def counted_record(counted: dict[str, int]) -> bytes:
-    """Return the H record."""
-    return _json_record(b"H", counted)
+def counted_record(counted: dict[str, int], socket_drops: int) -> bytes:
+    """Return the H record; `socket_drops` is what the kernel had counted on the sockets by then."""
+    return _json_record(b"H", {**counted, SOCKET_DROPS: socket_drops})
 
 
 def stamped_record(kind: Kind, values: dict[str, list[tuple[float, int]]]) -> bytes:

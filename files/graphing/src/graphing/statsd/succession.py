@@ -11,6 +11,7 @@ from pathlib import Path
 from graphing.statsd import datagram_log, state
 from graphing.statsd.aggregate import Interval
 from graphing.statsd.datagram_log import DatagramLog, Recovered
+from graphing.statsd.partial import SOCKET_DROPS
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +92,15 @@ def _from_log(recovered: Recovered) -> Legacy:
         counted=recovered.partial.counted,
         lines=recovered.lines,
         packets=recovered.packets,
+        kernel_drops=_socket_drops(recovered),
         key=recovered.origin,
     )
+
+
+def _socket_drops(recovered: Recovered) -> int:
+    """Return what the process that died had last seen of the kernel's count; 0 if it had not looked."""
+    newest_first = [recovered.partial, *(ended for _, ended in reversed(recovered.unflushed))]
+    return next((told.counted[SOCKET_DROPS] for told in newest_first if SOCKET_DROPS in told.counted), 0)
 
 
 def open_log(path: str, key: str) -> DatagramLog:
