@@ -153,6 +153,24 @@ def test_a_wait_says_what_it_is_for_and_how_long_at_most(configured, monkeypatch
     assert said[1] == "waiting until carbon-cache a has written what it took out of its memory, at most 1 s"
 
 
+def test_who_sends_again_is_seen_and_nobody_is_waited_for_no_longer_than_is_said(configured):
+    said, cache = [], Cache()
+    carbon = configured(a=cache.port, say=said.append)
+    looks = []
+
+    def look():
+        looks.append(len(looks))
+        if len(looks) == 3:
+            cache.points["old"] = {10: 1.0}
+        return carbon.waiting(["old"])
+
+    assert carbon.watch(look, 60) == {"old"}
+    assert len(looks) == 3
+    assert said == ["watching for 60 s whether points still come"]
+    cache.points.clear()
+    assert carbon.watch(lambda: carbon.waiting(["old"]), 0.3) == set()
+
+
 def test_a_cache_that_gets_points_all_the_time_is_told(configured, monkeypatch):
     monkeypatch.setattr(module, "DEADLINE", 0.1)
     assert configured(a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}

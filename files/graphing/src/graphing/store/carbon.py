@@ -108,6 +108,14 @@ class Carbon:
             self._await_a_write(instance, asked, wait)
         return self.waiting(wanted)
 
+    def watch(self, look: Callable[[], set[str]], seconds: float) -> set[str]:
+        """Look again and again for that many seconds; return the first thing that is seen, or nothing."""
+        self._say(f"watching for {seconds:.0f} s whether points still come")
+        end = time.monotonic() + seconds
+        while not (seen := look()) and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        return seen
+
     def _await_a_write(self, instance: str, since: float, wait: "_Wait") -> None:
         own = self.root / self.setting("CARBON_METRIC_PREFIX", instance, "carbon") / "agents"
         marked = -_MARK_SECONDS
@@ -205,6 +213,10 @@ class NoCarbon:
 
     def settle(self, names: Iterable[str]) -> set[str]:
         """The same."""
+        return set()
+
+    def watch(self, look: Callable[[], set[str]], seconds: float) -> set[str]:
+        """Nobody sends."""
         return set()
 
 

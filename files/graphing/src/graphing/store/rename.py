@@ -21,6 +21,8 @@ from graphing.store.tree import Store, files, remove_empty
 
 _LISTED = 20
 _ROUNDS = 3
+_LATE_SECONDS = 3
+"""How late a flush may reach carbon."""
 _HEADER = 4096
 
 
@@ -91,12 +93,27 @@ def apply(store: Store, found: Plan, rules: Rules) -> Done:
     for _ in range(_ROUNDS):
         done.folders += sum(_leave(store.root, move) for move in found.moves)
         waiting = store.carbon.settle(old_names)
-        back = {str(name_of(move.old)) for move in found.moves if (store.root / move.old).exists()}
-        done.still_sent = sorted(waiting | back)
+        done.still_sent = sorted(waiting | _back(store, found))
         if not done.still_sent:
             break
+    if not done.still_sent and (seen := _watch(store, found, rules)):
+        store.carbon.settle(old_names)
+        done.folders += sum(_leave(store.root, move) for move in found.moves)
+        done.still_sent = sorted(seen)
     done.otherwise = sum(_is_otherwise(store.root, move.new, rules) for move in found.moves)
     return done
+
+
+def _back(store: Store, found: Plan) -> set[str]:
+    """The old names that have a file again."""
+    return {str(name_of(move.old)) for move in found.moves if (store.root / move.old).exists()}
+
+
+def _watch(store: Store, found: Plan, rules: Rules) -> set[str]:
+    """Return the old names to which somebody still sends: who does, sends once in each step of the finest archive."""
+    old_names = [str(name_of(move.old)) for move in found.moves]
+    step = max(rules.layout(name).archives[0].step for name in old_names)
+    return store.carbon.watch(lambda: store.carbon.waiting(old_names) | _back(store, found), step + _LATE_SECONDS)
 
 
 def report(found: Plan) -> str:
