@@ -233,12 +233,14 @@ def small_store(spare):
     spare.check_output(f"umount {WHISPER} && rmdir -p {WHISPER} --ignore-fail-on-non-empty")
 
 
-def test_a_small_disk_for_the_numbers_is_refused_before_anything_changes(spare_inventory, spare, bare, small_store):
+def test_a_small_disk_for_the_numbers_is_refused_before_anything_changes(spare_inventory, spare, small_store):
     run = run_playbook("site", spare_inventory)
     assert run.status != 0
     assert f"The file system at {WHISPER} has 8 MiB free, and 538 are needed" in run.words, run.output
     assert "changed=0" in run.words, run.output
-    assert differences(bare, bare_state(spare)).keys() <= {"directories"}, "but for the one that the disk is mounted on"
+    assert not spare.file("/opt/graphing").exists
+    # Made on the controller to be looked at; the restored host gets those of the backup.
+    shutil.rmtree(spare_inventory / "secrets", ignore_errors=True)
 
 
 def test_a_restored_host_answers_as_the_other_one(host, inventory, spare_inventory, spare, state):
