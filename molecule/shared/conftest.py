@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ def session(host: Any, site: Site, inventory: Path) -> str:
     """The cookie of the superuser's session."""
     secret = inventory / "secrets" / host.check_output("hostname") / "graphite_web_admin_password"
     return site.log_in("admin", secret.read_text().strip())
+
+
+@pytest.fixture(scope="session")
+def dropped_on_purpose() -> Counter[str]:
+    """Datagrams that a test has had the kernel drop, by the host's name: no others may be missing."""
+    return Counter()
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_the_aggregator_is_compiled_and_its_compiler_is_gone(host):
     assert not host.package("libc6-dev").is_installed
 
 
-def test_what_the_aggregator_received_is_all_accounted_for(site):
+def test_what_the_aggregator_received_is_all_accounted_for(host, site, dropped_on_purpose):
     """Its own counts: every value of the visitors was aggregated or refused, and datagrams hold at least one each.
 
     But for two without any that test_security_host.py sends.
@@ -107,7 +107,7 @@ def test_what_the_aggregator_received_is_all_accounted_for(site):
         sum(series[name][stamp] for stamp in whole) for name in ("metrics", "packets", "bad_lines")
     )
     assert metrics >= packets - bad - 2 > 0
-    assert sum(series["kernel_drops"].values()) == 0
+    assert sum(series["kernel_drops"].values()) <= dropped_on_purpose[host.check_output("hostname")]
     assert sum(series["refused"].values()) == 0
 
 
