@@ -35,12 +35,16 @@ CASES = {
         "web: pattern '.*' is never reached: rule all before it takes all it matches",
     ),
     "a port that somebody else holds": (
-        {"graphite_web_port": 2103},
-        "is taken by carbon-cache; role graphite_web needs it",
+        {"graphite_web_port": 22},
+        "is taken by sshd; role graphite_web needs it",
     ),
     "one port for two": (
         {"statsd_console_port": 2003},
         "Port 2003/tcp is wanted by role carbon and by statsd_console_port: give one of them another.",
+    ),
+    "a port that another role has on loopback": (
+        {"graphite_web_port": 2103},
+        "Port 2103/tcp is wanted by role graphite_web and by carbon_caches: give one of them another.",
     ),
     "a system that no test covers": (
         {"_host_debian_releases": ["99"]},
