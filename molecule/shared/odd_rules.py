@@ -1,6 +1,6 @@
 r"""Storage rules that are odd, what preflight says of each, and how those that pass are written for carbon.
 
-The one list of expectations for tests/unit/test_carbon_rules.py, which needs no carbon, and for
+The one list of expectations for tests/roles/test_carbon_rules.py, which needs no carbon, and for
 molecule/default/tests/test_carbon_rules.py, where carbon's own loader reads them.
 """
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import patient  # noqa: F401 - for its profile of Hypothesis
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
