@@ -1,4 +1,4 @@
-"""Who may import whom in `graphing`: what lies lower knows nothing of what lies higher. And no third party is needed."""
+"""Who may import whom in `graphing`: what lies lower knows nothing of what lies higher; no third party is needed."""
 
 import ast
 import sys
