@@ -25,6 +25,7 @@ LONGEST = 250
 MARK = r"[.!?][)\"'*_]*"
 ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "cf.")
 ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
+LABEL = re.compile(r"\s*\*\*[^*]+\*\* ")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -64,8 +65,8 @@ def complaints(text: str) -> Iterator[str]:
         visible = re.sub(r"\]\([^)]*\)", "]", shown[line.number - 1])
         if len(visible) > LONGEST:
             yield f"{line.number}: {len(visible)} characters: make two sentences of it, or a table"
-        # The number of a list's entry and what stands in parentheses are no sentences of their own.
-        words = re.sub(r"\([^()]*\)", "x", ITEM.sub("", line.text, count=1))
+        # The number of a list's entry, a label in bold and what stands in parentheses are not sentences.
+        words = re.sub(r"\([^()]*\)", "x", LABEL.sub("x ", ITEM.sub("", line.text, count=1), count=1))
         for match in re.finditer(rf"{MARK}(?=\s+\S)", words):
             if not words[: match.end()].endswith(ABBREVIATIONS):
                 yield f"{line.number}: a second sentence begins after {words[: match.end()][-30:]!r}"
@@ -114,7 +115,7 @@ def test_links_lead_somewhere(name: str) -> None:
         "- One sentence (in a list). another one.",
         "A sentence that is broken\nin the middle.",
         f"A {'very ' * 50}long one.",
-        "1. **One**. Another",
+        "1. **One**. Another one. A third.",
     ],
 )
 def test_what_is_hard_to_read_is_noticed(text: str) -> None:
@@ -127,6 +128,7 @@ def test_what_is_hard_to_read_is_noticed(text: str) -> None:
         "One sentence.\nAnother one (with a part. in parentheses).\n\n```sh\nmake. Up\n```\n",
         "| a table. with | two sentences. |\n|---|---|",
         "# A heading. Of two",
+        "**Why.** A label stays with its sentence.\n\n- **One store.** It does.",
         "- `a.b c. D` takes 1.5 s, e.g. here:\n  see [a page. Or two](docs/README.md).",
         "It says `one. two`:\n- an entry\n- another one",
         f"A [link]({'https://x/' * 40}) is short.",
