@@ -1,5 +1,5 @@
 # The flush: an interval ends, and its lines are written in slices while the next one is in progress.
-# Uses native, layout, text, table, names, entries, partial.
+# Uses native, layout, text, names, table, entries, partial.
 #
 # `start_flush` alone counts `interval` up, with nothing dirty. An entry touched since has what it was in the ended
 # interval in `before`, `then` and the second of its data; any other still has it in `touched`, `now` and the first.

@@ -37,8 +37,8 @@ cdef class Table:
     cdef Piece leaves[KINDS][MOST_LEAVES]
     cdef size_t leaf_count[KINDS]
 
-    # parse: the reference's callback, the line that it is looking at, and how many were added or (touch) refused;
-    # Python sets both counts to 0 when it has read them. `compact_entries` forgets `refused_entry` too.
+    # parse: the reference's callback, the line that it is looking at, and how many were added or refused, which
+    # `note_refusal` counts; Python sets both counts to 0. `compact_entries` forgets `refused_entry`.
     cdef object slow
     cdef const char *line
     cdef public uint64_t metrics
@@ -50,7 +50,7 @@ cdef class Table:
     cdef size_t dirty_count
     cdef size_t dirty_capacity
 
-    # partial: the records since the last cut; `next_slice` adds to them what a flush carries over.
+    # partial: the records since the last cut; `flush_entry` adds to them what a flush carries over.
     cdef Text partial
     cdef uint32_t cut_number
     cdef double last_cut
