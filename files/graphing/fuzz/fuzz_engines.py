@@ -25,9 +25,10 @@ sys.path.insert(0, str(TWIN))
 
 import test_engines  # noqa: E402 - src/ is found only now
 
-from graphing.line import BadName, clean_name, is_legal_name, is_legal_series  # noqa: E402 - src/ is found only now
-from graphing.statsd import datagram_log, partial, succession  # noqa: E402 - src/ is found only now
-from graphing.statsd.protocol import Kind, Metric, decode, parse  # noqa: E402 - src/ is found only now
+from graphing.core.line import BadName, clean_name, is_legal_name, is_legal_series  # noqa: E402 - src/ is found only now
+from graphing.statsd.model import partial  # noqa: E402 - src/ is found only now
+from graphing.statsd.model.protocol import Kind, Metric, decode, parse  # noqa: E402 - src/ is found only now
+from graphing.statsd.survival import datagram_log, succession  # noqa: E402 - src/ is found only now
 
 SEPARATOR = b"\x1e"
 _KINDS = list(Kind)

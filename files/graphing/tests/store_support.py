@@ -5,7 +5,7 @@ from pathlib import Path
 
 import whisper
 
-from graphing.store.content import Archive, Layout, decode
+from graphing.whisperfile.content import Archive, Layout, decode
 
 NOW = 1_700_000_000
 

@@ -18,7 +18,7 @@ from ports import reserve_port
 from programs import Program, wait_for
 from support import Carbon, Daemon, send, udp_socket
 
-from graphing.statsd.compiled import is_available
+from graphing.statsd.engine.compiled import is_available
 
 ENGINES = ["python", "compiled"] if is_available() else ["python"]
 VERSION = "0.9.0"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_protocol import DATAGRAMS, EVERY_LINE
 
-from graphing.statsd.aggregate import Engine, Interval, Rules
-from graphing.statsd.naming import conflict_in_plain
-from graphing.statsd.protocol import Kind, parse
+from graphing.statsd.model.naming import conflict_in_plain
+from graphing.statsd.model.protocol import Kind, parse
+from graphing.statsd.model.reference import Engine, Interval, Rules
 from graphing.statsd.settings import Statsd
 
 PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))

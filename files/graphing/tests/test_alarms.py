@@ -88,7 +88,7 @@ def test_a_damaged_state_is_none(tmp_path, damage):
 def test_a_state_that_can_not_be_written_leaves_the_old_one(tmp_path):
     file = tmp_path / "state.json"
     state.write(str(file), 1.0, 20.0, [])
-    (tmp_path / "state.json.new").mkdir()
+    (tmp_path / "state.json.tmp").mkdir()
     with pytest.raises(OSError, match="directory"):
         state.write(str(file), 2.0, 20.0, [])
     assert json.loads(file.read_text())["when"] == 1.0

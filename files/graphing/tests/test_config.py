@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphing.cli import main
-from graphing.config import ConfigError
+from graphing.core.config import ConfigError
 from graphing.statsd.settings import Settings, read_settings
 
 EXAMPLE = Path(__file__).parent.parent / "statsd.example.toml"

@@ -6,9 +6,9 @@ import socket
 import pytest
 from programs import wait_for
 
-from graphing.statsd import console as module
-from graphing.statsd.console import Console
-from graphing.statsd.protocol import Kind
+from graphing.statsd.admin import console as module
+from graphing.statsd.admin.console import Console
+from graphing.statsd.model.protocol import Kind
 
 END = b"END\n\n"
 HELP = (

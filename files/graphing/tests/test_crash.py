@@ -16,13 +16,14 @@ from ports import reserve_port
 from programs import wait_for
 from support import Carbon, Daemon, send, udp_socket
 
-from graphing.statsd import datagram_log, partial, succession
-from graphing.statsd.aggregate import Rules
-from graphing.statsd.engine import make_engine
-from graphing.statsd.health import Counted
-from graphing.statsd.intake import Intake
+from graphing.statsd.engine.choice import make_engine
+from graphing.statsd.intake.intake import Intake
+from graphing.statsd.intake.sockets import Sockets
+from graphing.statsd.model import partial
+from graphing.statsd.model.health import Counted
+from graphing.statsd.model.reference import Rules
 from graphing.statsd.settings import Statsd
-from graphing.statsd.sockets import Sockets
+from graphing.statsd.survival import datagram_log, succession
 
 ROUNDS = 8
 START_SECONDS = 5

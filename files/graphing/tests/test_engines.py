@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_protocol import DATAGRAMS, EVERY_LINE
 
-from graphing.statsd import partial
-from graphing.statsd.aggregate import Interval, Rules
-from graphing.statsd.compiled import is_available
-from graphing.statsd.engine import make_engine
-from graphing.statsd.naming import etsy, plain
-from graphing.statsd.protocol import Kind
-from graphing.statsd.render import Form
+from graphing.statsd.engine.choice import make_engine
+from graphing.statsd.engine.compiled import is_available
+from graphing.statsd.model import partial
+from graphing.statsd.model.lines import Form
+from graphing.statsd.model.naming import etsy, plain
+from graphing.statsd.model.protocol import Kind
+from graphing.statsd.model.reference import Interval, Rules
 from graphing.statsd.settings import Histogram, Statsd
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="the compiled engine is not built: bin/twin")

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphing.line import is_legal_name, is_legal_series
-from graphing.statsd.aggregate import Engine, Interval
-from graphing.statsd.flush import measurements
-from graphing.statsd.health import Counted, Levels, health
-from graphing.statsd.protocol import Kind, parse
+from graphing.core.line import is_legal_name, is_legal_series
+from graphing.statsd.model.health import Counted, Levels, health
+from graphing.statsd.model.numbers import measurements
+from graphing.statsd.model.protocol import Kind, parse
+from graphing.statsd.model.reference import Engine, Interval
 from graphing.statsd.settings import Histogram, Statsd
 
 TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}

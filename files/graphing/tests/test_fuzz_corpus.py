@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from graphing.statsd.compiled import is_available
+from graphing.statsd.engine.compiled import is_available
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
 INPUTS = sorted((FUZZ / "corpus").iterdir())

@@ -12,12 +12,12 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon, Daemon, send, udp_socket
 
-from graphing.statsd.health import Counted
-from graphing.statsd.http_door import HttpDoor
-from graphing.statsd.refusals import Refusals
+from graphing.statsd.admin.http import HttpDoor
+from graphing.statsd.admin.status import Status, failing, page
+from graphing.statsd.intake.refusals import Refusals
+from graphing.statsd.intake.sockets import status_listener
+from graphing.statsd.model.health import Counted
 from graphing.statsd.settings import Console
-from graphing.statsd.sockets import status_listener
-from graphing.statsd.status import Status, failing, page
 
 WELL = Status(
     engine="python",

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphing import journal as module
-from graphing.journal import InUse, Journal, Mark, Position, Span, Spool, merged, without
+from graphing.durable import mark, record
+from graphing.durable.journal import InUse, Journal
+from graphing.durable.mark import Mark
+from graphing.durable.span import Position, Span, merged, without
+from graphing.durable.spool import Spool
 
 SOURCE = str(Path(__file__).parent.parent / "src")
 END = Position(2**62, 2**62)
@@ -149,7 +152,7 @@ def garble(path, position):
 @pytest.mark.parametrize("position", range(76))
 def test_a_bad_record_in_the_middle_is_passed_over_and_its_lines_are_known(tmp_path, caplog, monkeypatch, position):
     # The next record is found also where it begins at the end of what is searched at once.
-    monkeypatch.setattr(module, "_SEARCHED", 5 + position % 4)
+    monkeypatch.setattr(record, "_SEARCHED", 5 + position % 4)
     path = segments(written(tmp_path, 50, 40, 30))[0]
     garble(path, 86 + position)
     journal = opened(tmp_path)
@@ -219,7 +222,7 @@ def test_a_segment_that_vanished_is_passed_over(tmp_path, caplog):
 
 def test_two_processes_cannot_use_one_folder(tmp_path):
     journal = opened(tmp_path)
-    program = "import sys, pathlib, graphing.journal as j\ntry: j.Journal(pathlib.Path(sys.argv[1]), 1, 1)\n"
+    program = "import sys, pathlib, graphing.durable.journal as j\ntry: j.Journal(pathlib.Path(sys.argv[1]), 1, 1)\n"
     program += "except j.InUse as error: print(error)"
     command = [sys.executable, "-c", program, str(journal.folder)]
     answer = subprocess.run(command, env={"PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True)
@@ -276,7 +279,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_record_leaves_nothing_of_it(tmp_
 def test_a_file_that_may_not_grow_is_like_a_full_disk(tmp_path):
     program = """
 import pathlib, resource, sys
-from graphing.journal import Journal
+from graphing.durable.journal import Journal
 journal = Journal(pathlib.Path(sys.argv[1]), 10**6, 1000)
 journal.append(b"a" * 1000, 1, 100)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1500, resource.RLIM_INFINITY))
@@ -319,7 +322,7 @@ def test_records_that_cannot_be_synced_are_taken_back(tmp_path, monkeypatch):
 def test_a_killed_process_loses_nothing_that_it_wrote(tmp_path):
     program = """
 import os, pathlib, signal, sys
-from graphing.journal import Journal
+from graphing.durable.journal import Journal
 journal = Journal(pathlib.Path(sys.argv[1]), 200, 1000)
 for index in range(20):
     journal.append(b"line %d\\n" % index, 1, 100)
@@ -386,7 +389,7 @@ def test_a_mark_is_remembered_with_whether_the_host_was_booted_since(tmp_path, m
     journal = opened(tmp_path)
     assert journal.mark == Mark(at.end, at.start, 1700000000, rebooted=False)
     journal.close()
-    monkeypatch.setattr(module, "_boot_id", lambda: "another")
+    monkeypatch.setattr(mark, "_boot_id", lambda: "another")
     assert opened(tmp_path).mark.rebooted
 
 

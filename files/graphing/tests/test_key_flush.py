@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from graphing.statsd import key_flush as module
-from graphing.statsd.key_flush import KeyFlush
+from graphing.statsd.admin import key_flush as module
+from graphing.statsd.admin.key_flush import KeyFlush
 from graphing.statsd.settings import KeyFlush as Settings
 
 # As etsy/statsd 0.9.0 wrote it; its time zone's long name is JavaScript's.

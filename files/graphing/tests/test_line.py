@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphing.line import (
+from graphing.core.line import (
     MAX_NAME,
     BadName,
     clean_name,

@@ -2,7 +2,7 @@
 
 import logging
 
-from graphing.log import RateLimitedLog
+from graphing.core.log import RateLimitedLog
 
 
 def test_a_message_is_written_at_most_once_in_its_time_and_the_rest_is_counted(caplog):

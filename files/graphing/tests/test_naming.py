@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from graphing.statsd.aggregate import Interval
-from graphing.statsd.flush import measurements
-from graphing.statsd.naming import Affixes, conflict_in_plain, plain
-from graphing.statsd.protocol import Kind
+from graphing.statsd.model.naming import Affixes, conflict_in_plain, plain
+from graphing.statsd.model.numbers import measurements
+from graphing.statsd.model.protocol import Kind
+from graphing.statsd.model.reference import Interval
 from graphing.statsd.settings import Histogram, Statsd
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from graphing.line import is_legal_name, is_legal_series
-from graphing.statsd.protocol import (
+from graphing.core.line import is_legal_name, is_legal_series
+from graphing.statsd.model.protocol import (
     COLON_IN_NAME,
     COLON_IN_SET,
     DATED_CHANGE,

@@ -14,10 +14,10 @@ from support import Carbon, Daemon, send, udp_socket
 from graphing.checks import refused
 from graphing.checks.aggregator import measure
 from graphing.checks.verdict import State
-from graphing.statsd import refusals
-from graphing.statsd.aggregate import Complaint, Fed, Reason, Rules
-from graphing.statsd.engine import make_engine
-from graphing.statsd.refusals import Refusals, name_of
+from graphing.statsd.engine.choice import make_engine
+from graphing.statsd.intake import refusals
+from graphing.statsd.intake.refusals import Refusals, name_of
+from graphing.statsd.model.reference import Complaint, Fed, Reason, Rules
 
 
 class Clock:

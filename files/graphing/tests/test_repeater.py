@@ -11,8 +11,8 @@ from ports import reserve_port
 from programs import wait_for
 from test_streams import has_ipv6
 
-from graphing.statsd import repeater as module
-from graphing.statsd.repeater import Repeater, pack
+from graphing.statsd.outward import repeater as module
+from graphing.statsd.outward.repeater import Repeater, pack
 from graphing.statsd.settings import Repeater as Settings
 
 RESET = b"\1\0\0\0\0\0\0\0"

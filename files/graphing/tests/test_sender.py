@@ -13,13 +13,13 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon
 
-from graphing import journal
-from graphing.journal import InUse, Position, Span
-from graphing.statsd import inbox
-from graphing.statsd import sender as module
-from graphing.statsd.inbox import Put, chunks
-from graphing.statsd.plan import Pace, Plan
-from graphing.statsd.sender import Sender
+from graphing.durable import inbox, mark
+from graphing.durable.delivery import Pace, Plan
+from graphing.durable.inbox import Put, chunks
+from graphing.durable.journal import InUse
+from graphing.durable.span import Position, Span
+from graphing.statsd.outward import sender as module
+from graphing.statsd.outward.sender import Sender
 from graphing.statsd.settings import Carbon as Settings
 
 NOW = int(time.time())
@@ -332,7 +332,7 @@ def test_a_cache_that_returns_behind_a_relay_gets_the_lines_again(start, quick, 
 def test_after_a_boot_the_last_lines_are_sent_again(start, monkeypatch):
     old, late = lines(0, stamp=NOW - 50_000), lines(1, stamp=NOW - 15_000)
     delivered_before(start, old, late)
-    monkeypatch.setattr(journal, "_boot_id", lambda: "another")
+    monkeypatch.setattr(mark, "_boot_id", lambda: "another")
     carbon = Listener()
     sender = start(carbon.port, replay_seconds=30_000)
     wait_for(lambda: carbon.lines == 400, "the lines")

@@ -10,9 +10,9 @@ import pytest
 from ports import reserve_port
 from test_streams import has_ipv6
 
-from graphing.statsd import sockets as module
+from graphing.statsd.intake import sockets as module
+from graphing.statsd.intake.sockets import Sockets, console_listener, kernel_drops, open_sockets
 from graphing.statsd.settings import Console, Statsd
-from graphing.statsd.sockets import Sockets, console_listener, kernel_drops, open_sockets
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 

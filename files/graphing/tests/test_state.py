@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_aggregate import PLAIN, normal
 from test_protocol import DATAGRAMS
 
-from graphing.statsd import state
-from graphing.statsd.aggregate import Engine, Fed, Interval
+from graphing.statsd.model.reference import Engine, Fed, Interval
+from graphing.statsd.survival import state
 
 
 def of(engine, **more):

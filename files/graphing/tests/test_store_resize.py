@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_support import NOW, content, create, layout, seen
 
-from graphing.store.content import Archive, Broken, Content, Layout, decode, encode, newest, same
-from graphing.store.resize import changes, is_shorter, merged, resized
+from graphing.whisperfile.content import Archive, Broken, Content, Layout, decode, encode, newest, same
+from graphing.whisperfile.resize import changes, is_shorter, merged, resized
 
 FINE = 10
 METHODS = ["average", "sum", "last", "max", "min", "avg_zero", "absmax", "absmin"]

@@ -15,7 +15,7 @@ from programs import wait_for
 from store_support import content, create, layout, seen
 
 from graphing.store import StoreError, swap
-from graphing.store.resize import resized
+from graphing.whisperfile.resize import resized
 
 KEPT = layout((1, 3600), (60, 1440), method="sum")
 LONGER = layout((1, 7200), (60, 2880), method="sum")

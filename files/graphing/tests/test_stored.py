@@ -9,9 +9,10 @@ import threading
 import pytest
 from ports import reserve_port
 
-from graphing.checks import cache_query, carbon
-from graphing.checks.cache_query import NoAnswer
-from graphing.checks.slots import NotWhisper, file_of, newest
+from graphing.carboncache import query
+from graphing.carboncache.query import NoAnswer
+from graphing.checks import carbon
+from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 STEP, POINTS = 10, 360
 NOW = 1_800_000_005
@@ -128,7 +129,7 @@ def test_a_cache_is_asked_as_graphite_web_asks():
         assert request["type"] == "cache-query-bulk"
         return framed({"datapointsByMetric": {name: held[name] for name in request["metrics"]}})
 
-    assert cache_query.ask(Peer(answer).port, ["a", "b"]) == {"a": {NOW - 5.0: 1.5, NOW: 2.0}, "b": {}}
+    assert query.ask(Peer(answer).port, ["a", "b"]) == {"a": {NOW - 5.0: 1.5, NOW: 2.0}, "b": {}}
 
 
 class Evil:
@@ -152,11 +153,11 @@ class Evil:
 )
 def test_what_is_no_carbon_cache_is_told_apart(answer):
     with pytest.raises(NoAnswer):
-        cache_query.ask(Peer(answer).port, ["a"])
+        query.ask(Peer(answer).port, ["a"])
     assert not os.path.exists("/tmp/was-here-of-graphing-tests")
 
 
 def test_a_cache_that_is_not_there_is_named():
     port = reserve_port()
     with pytest.raises(NoAnswer, match=f"port {port}: Connection refused"):
-        cache_query.ask(port, ["a"])
+        query.ask(port, ["a"])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from programs import wait_for
 
-from graphing.statsd import streams as module
-from graphing.statsd.streams import LONGEST_LINE, Lines, Streams
+from graphing.statsd.intake import streams as module
+from graphing.statsd.intake.streams import LONGEST_LINE, Lines, Streams
 
 RESET = b"\1\0\0\0\0\0\0\0"
 

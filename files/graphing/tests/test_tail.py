@@ -11,10 +11,10 @@ import pytest
 from ports import reserve_port
 from test_console import Subject
 
-from graphing.statsd import tail
-from graphing.statsd.console import Console
-from graphing.statsd.protocol import Kind
-from graphing.statsd.tail import Bucket, run, table, with_rates
+from graphing.statsd.admin import tail
+from graphing.statsd.admin.console import Console
+from graphing.statsd.admin.tail import Bucket, run, table, with_rates
+from graphing.statsd.model.protocol import Kind
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphing.statsd.model.timers import bins_for, histogram, percentile_suffix, summary
 from graphing.statsd.settings import Histogram
-from graphing.statsd.timers import bins_for, histogram, percentile_suffix, summary
 
 
 def test_half_a_value_counts_as_one():

@@ -8,8 +8,8 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon
 
-from graphing.statsd import watch as module
-from graphing.statsd.watch import Dialing, Watch, ended
+from graphing.statsd.outward import watch as module
+from graphing.statsd.outward.watch import Dialing, Watch, ended
 
 
 @pytest.fixture
