@@ -13,12 +13,12 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon
 
-from graphing.durable import inbox, mark
-from graphing.durable.delivery import Pace, Plan
+from graphing.durable import inbox, mark, shelf
+from graphing.durable.delivery import Delivery, Pace
 from graphing.durable.inbox import Put, chunks
 from graphing.durable.journal import InUse
 from graphing.durable.span import Position, Span
-from graphing.statsd.outward import sender as module
+from graphing.statsd.outward.connection import Timing
 from graphing.statsd.outward.sender import Sender
 from graphing.statsd.settings import Carbon as Settings
 
@@ -44,20 +44,26 @@ class Listener(Carbon):
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Lines count as delivered soon after they were sent."""
-    monkeypatch.setattr(module, "_KEEP_SECONDS", 0.0)
-    monkeypatch.setattr(module, "_CHECK_SECONDS", 0.01)
+def timing():
+    """Seconds by which the sender judges its connection; a test may change them while it runs."""
+    return Timing()
 
 
 @pytest.fixture
-def start(tmp_path):
+def quick(timing):
+    """Lines count as delivered soon after they were sent."""
+    timing.keep, timing.check = 0.0, 0.01
+    return timing
+
+
+@pytest.fixture
+def start(tmp_path, timing):
     """Start a sender with a journal; close at the end those that still run."""
     running = []
 
-    def start(port, queue_lines=module.QUEUE_LINES, **options):
+    def start(port, queue_lines=shelf.QUEUE_LINES, **options):
         options = {"journal": str(tmp_path / "journal"), "replay_rate": FAST, **options}
-        sender = Sender(Settings(port=port, **options), queue_lines)
+        sender = Sender(Settings(port=port, **options), queue_lines, timing)
         sender.start()
         running.append(sender)
         return sender
@@ -81,8 +87,7 @@ def put(sender, *flush, commit=True):
 
 def delivered(sender):
     """Tell whether all that was put counts as delivered."""
-    with sender._lock:
-        return not sender._inbox and sender._plan.delivered() == sender._spool.end
+    return sender._shelf.is_delivered()
 
 
 # On disk first
@@ -227,8 +232,8 @@ def test_lines_that_a_dying_carbon_did_not_read_are_sent_again(start, tmp_path, 
     carbon.close()
 
 
-def test_a_line_is_counted_as_sent_once_though_it_was_sent_twice(start, quick, monkeypatch):
-    monkeypatch.setattr(module, "_KEEP_SECONDS", 1000.0)
+def test_a_line_is_counted_as_sent_once_though_it_was_sent_twice(start, quick):
+    quick.keep = 1000.0
     carbon = Listener()
     sender = start(carbon.port, replay_seconds=0)
     put(sender, lines(0))
@@ -245,8 +250,8 @@ def test_a_line_is_counted_as_sent_once_though_it_was_sent_twice(start, quick, m
     carbon.close()
 
 
-def test_a_carbon_that_takes_nothing_is_left(start, quick, monkeypatch, caplog):
-    monkeypatch.setattr(module, "_SEND_TIMEOUT", 0.2)
+def test_a_carbon_that_takes_nothing_is_left(start, quick, caplog):
+    quick.send_timeout = 0.2
     with socket.create_server(("127.0.0.1", reserve_port())) as listener:
         listener.settimeout(DEADLINE)
         sender = start(listener.getsockname()[1])
@@ -291,7 +296,7 @@ def test_what_a_killed_carbon_had_read_is_sent_again_from_the_right_start(start,
     carbon.close()
     carbon = Listener(carbon.port)
     wait_for(lambda: carbon.has(late, fresh), lambda: carbon.lines)
-    wait_for(lambda: sender.take_counts()[2] >= 0 and not sender._plan.next(), "the end of it")
+    wait_for(lambda: sender.take_counts()[2] >= 0 and not sender._shelf.next(), "the end of it")
     put(sender, ["end 1 1\n"])
     wait_for(lambda: ("end", 1) in carbon.points, "a last line")
     assert carbon.order == [line.strip() for line in [*late, *fresh, "end 1 1\n"]]
@@ -481,7 +486,7 @@ def full_disk(monkeypatch):
         return real(fd, parts, offset)
 
     monkeypatch.setattr(os, "pwritev", pwritev)
-    monkeypatch.setattr(module, "_DISK_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(shelf, "_DISK_RETRY_SECONDS", 0.01)
     return full
 
 
@@ -542,7 +547,7 @@ def test_the_limit_of_memory_is_none_for_what_the_disk_takes(start, quick):
     sender = start(reserve_port(), queue_lines=1000)
     for batch in range(10):
         put(sender, lines(batch), commit=False)
-        wait_for(lambda: not sender._inbox, "the lines to be taken")
+        wait_for(sender._shelf.is_drained, "the lines to be taken")
     sender.commit()
     wait_for(lambda: sender.durable() == NOW, "the journal")
     assert (sender.queued(), sender.take_counts()) == (4000, (0, 0, 0))
@@ -551,15 +556,15 @@ def test_the_limit_of_memory_is_none_for_what_the_disk_takes(start, quick):
 # Without a journal
 
 
-def test_without_a_journal_lines_are_unconfirmed_until_they_are_delivered(start, quick, monkeypatch):
-    monkeypatch.setattr(module, "_KEEP_SECONDS", 1000.0)
+def test_without_a_journal_lines_are_unconfirmed_until_they_are_delivered(start, quick):
+    quick.keep = 1000.0
     carbon = Listener()
     sender = start(carbon.port, journal="")
     put(sender, lines(0))
     wait_for(lambda: carbon.lines == 400, "the lines")
     wait_for(lambda: sender.durable() == NOW, "what was sent to count as safe")
     assert sender.unconfirmed() == lines(0)
-    monkeypatch.setattr(module, "_KEEP_SECONDS", 0.0)
+    quick.keep = 0.0
     wait_for(lambda: sender.unconfirmed() == [], "the delivery")
     put(sender, lines(1))
     assert sender.close(10) == []
@@ -581,7 +586,7 @@ def test_the_oldest_lines_go_when_carbon_is_away(start):
     sender = start(reserve_port(), queue_lines=1000, journal="")
     for batch in range(4):
         put(sender, lines(batch))
-        wait_for(lambda: not sender._inbox, "the lines to be taken")
+        wait_for(sender._shelf.is_drained, "the lines to be taken")
     wait_for(lambda: sender.queued() == 800, sender.queued)
     assert sender.take_counts() == (0, 800, 0)
     assert sender.close(0) == lines(2) + lines(3)
@@ -610,7 +615,7 @@ def test_closing_sends_what_is_only_in_memory_without_regard_to_the_pace(start):
     sender = start(port, journal="", replay_rate=1)
     for batch in range(20):
         put(sender, lines(batch, stamp=NOW + batch))
-        wait_for(lambda: not sender._inbox, "the lines to be taken")
+        wait_for(sender._shelf.is_drained, "the lines to be taken")
     carbon = Listener(port)
     assert sender.close(20) == []
     assert carbon.lines == 8000
@@ -671,7 +676,7 @@ def at(offset):
 @given(PLAN_STEPS)
 def test_a_plan_loses_and_invents_nothing(steps):
     """Each line is a byte here; the model keeps them in sets."""
-    plan = Plan(at(3), Span(at(1), at(3)), Span(at(0), at(1)), 600)
+    plan = Delivery(at(3), Span(at(1), at(3)), Span(at(0), at(1)), 600)
     waiting, flying, again = {1, 2}, [], {0}
     total = 0
     for step, *arguments in steps:
@@ -723,7 +728,7 @@ def test_a_plan_loses_and_invents_nothing(steps):
 
 
 def test_what_was_sent_long_ago_is_not_sent_again():
-    plan = Plan(at(4), Span(at(0), at(4)), Span(at(0), at(0)), 600)
+    plan = Delivery(at(4), Span(at(0), at(4)), Span(at(0), at(0)), 600)
     for offset, wall in ((0, 1000), (1, 1300), (2, 1601), (3, 1999)):
         plan.sent(Span(at(offset), at(offset + 1)), again=False, total=offset + 1, now=offset, wall=wall)
     plan.confirm(4, 4)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_support import NOW, content, create, layout, seen
 
-from graphing.whisperfile.content import Archive, Broken, Content, Layout, decode, encode, newest, same
+from graphing.whisperfile.content import Content, decode, encode, newest
+from graphing.whisperfile.layout import Archive, Broken, Layout, same
 from graphing.whisperfile.resize import changes, is_shorter, merged, resized
 
 FINE = 10
@@ -210,7 +211,7 @@ def test_points_that_came_between_two_states_are_told_once_and_make_the_second_o
         (EMPTY[:-1], "promises"),
         (EMPTY + b"\0", "promises"),
         (EMPTY[:16] + b"\1" + EMPTY[17:], "archives are not where"),
-        (EMPTY[:20] + b"\1" + EMPTY[21:], "must evenly divide"),
+        (EMPTY[:20] + b"\1" + EMPTY[21:], "steps must grow"),
     ],
 )
 def test_what_is_no_whisper_file_is_refused(raw, reason):

@@ -8,8 +8,10 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon
 
+from graphing.net import dialing
+from graphing.net.dialing import Dialing, ended
 from graphing.statsd.outward import watch as module
-from graphing.statsd.outward.watch import Dialing, Watch, ended
+from graphing.statsd.outward.watch import Watch
 
 
 @pytest.fixture
@@ -144,11 +146,11 @@ def test_dialing_tries_each_address(monkeypatch):
 
 
 def test_dialing_gives_up_an_address_that_does_not_answer(monkeypatch):
-    monkeypatch.setattr(module, "_CONNECT_TIMEOUT", 0.0)
-    monkeypatch.setattr(module, "_ready", lambda *_: False)
-    dialing = Dialing("127.0.0.1", reserve_port())
+    monkeypatch.setattr(dialing, "_CONNECT_TIMEOUT", 0.0)
+    monkeypatch.setattr(dialing, "_ready", lambda *_: False)
+    attempt = Dialing("127.0.0.1", reserve_port())
     with pytest.raises(TimeoutError, match="no answer"):
-        dialing.turn()
+        attempt.turn()
 
 
 def test_a_connection_to_itself_is_none():

@@ -1,4 +1,4 @@
-"""Which lines go to carbon next: the decision without the bytes, see `sender`."""
+"""Which lines are sent next: the decision without the bytes, see `shelf`."""
 
 import itertools
 from collections import deque
@@ -43,7 +43,7 @@ class Next(NamedTuple):
     again: bool
 
 
-class Plan:
+class Delivery:
     """Which lines are to be sent, which are under way, and which were sent when. No bytes, no clock, no thread."""
 
     def __init__(self, end: Position, waiting: Span, again: Span, history_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What a flush hands over, until the sender's thread takes it: pieces of lines, and the ends of flushes."""
+"""What a flush hands over, until the sender's thread drains it: pieces of lines, and the ends of flushes."""
 
 import itertools
 from collections import deque
@@ -9,11 +9,11 @@ CHUNK_BYTES = 256 * 1024
 """Most bytes of a record, which is what is read, and sent, at once."""
 
 _WAITING_BYTES = 8 * 1024 * 1024
-"""Bytes that are worth taking before their flush is complete. Sooner, taking them would only slow the flush down."""
+"""Bytes that are worth draining before their flush is complete; to drain fewer would only slow the flush down."""
 
 
 class Put(NamedTuple):
-    """What `Sender.put` got: whole lines, how many, and the flush's time in seconds since 1970."""
+    """What `Shelf.put` got: whole lines, how many, and the flush's time in seconds since 1970."""
 
     data: bytes
     lines: int
@@ -30,22 +30,22 @@ class Batch(NamedTuple):
 class Inbox:
     """Bounded, first in, first out; not safe for threads by itself.
 
-    What was taken stays here until `forget`, so that at any time all that is nowhere else is here.
+    What was drained stays here until `forget`, so that at any time all that is nowhere else is here.
     """
 
     def __init__(self, most_lines: int) -> None:
         self._most_lines = most_lines
         self._waiting: deque[Put | None] = deque()
-        self._taken: deque[Put | None] = deque()
-        self._waiting_lines = self._waiting_bytes = self._taken_lines = 0
+        self._drained: deque[Put | None] = deque()
+        self._waiting_lines = self._waiting_bytes = self._drained_lines = 0
 
     @property
     def lines(self) -> int:
         """How many lines are here."""
-        return self._waiting_lines + self._taken_lines
+        return self._waiting_lines + self._drained_lines
 
     def __bool__(self) -> bool:
-        return bool(self._waiting or self._taken)
+        return bool(self._waiting or self._drained)
 
     def put(self, lines: Put) -> int:
         """Add lines; return how many of the oldest had to go for them."""
@@ -62,33 +62,33 @@ class Inbox:
         return dropped
 
     def is_filled_by(self, lines: Put) -> bool:
-        """Tell whether these, put last, made it worth taking what waits."""
+        """Tell whether these, put last, made it worth draining what waits."""
         return self._waiting_bytes >= _WAITING_BYTES > self._waiting_bytes - len(lines.data)
 
     def complete(self) -> None:
         """Note that a flush ends here."""
         self._waiting.append(None)
 
-    def take(self) -> deque[Put | None]:
+    def drain(self) -> deque[Put | None]:
         """Return what waits; None is the end of a flush."""
-        self._taken, self._waiting = self._waiting, deque()
-        self._taken_lines, self._waiting_lines, self._waiting_bytes = self._waiting_lines, 0, 0
-        return self._taken
+        self._drained, self._waiting = self._waiting, deque()
+        self._drained_lines, self._waiting_lines, self._waiting_bytes = self._waiting_lines, 0, 0
+        return self._drained
 
     def forget(self) -> None:
-        """Forget what was taken: it is somewhere else now."""
-        self._taken = deque()
-        self._taken_lines = 0
+        """Forget what was drained: it is somewhere else now."""
+        self._drained = deque()
+        self._drained_lines = 0
 
     def pieces(self) -> list[bytes]:
         """Return all lines, oldest first."""
-        return [put.data for put in (*self._taken, *self._waiting) if put]
+        return [put.data for put in (*self._drained, *self._waiting) if put]
 
 
-def batches(taken: Iterable[Put | None]) -> Iterator[Batch]:
-    """Return what was taken, flush by flush."""
+def batches(drained: Iterable[Put | None]) -> Iterator[Batch]:
+    """Return what was drained, flush by flush."""
     group: list[Put] = []
-    for put in taken:
+    for put in drained:
         if put:
             group.append(put)
         else:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from graphing.core import humanize
 from graphing.store import swap
 from graphing.store.tree import Store, files, remove_empty
-from graphing.whisperfile.content import Broken, decode, decode_layout, finest_end, has_since, newest
+from graphing.whisperfile.content import decode, finest_end, has_since, newest
+from graphing.whisperfile.layout import Broken, decode_layout
 
 _LISTED = 50
 _HEADER = 4096

@@ -16,7 +16,8 @@ from graphing.store import StoreError, swap
 from graphing.store.names import ENDING, check_rename, name_of, path_of
 from graphing.store.rules import Rules
 from graphing.store.tree import Store, files, remove_empty
-from graphing.whisperfile.content import Broken, decode, decode_layout, same
+from graphing.whisperfile.content import decode
+from graphing.whisperfile.layout import Broken, decode_layout, same
 from graphing.whisperfile.library import locking, whisper
 from graphing.whisperfile.resize import changes
 

@@ -15,7 +15,8 @@ from graphing.core import humanize
 from graphing.store import StoreError, swap
 from graphing.store.rules import Rules
 from graphing.store.tree import Store, files
-from graphing.whisperfile.content import Broken, Layout, decode, decode_layout, encode, same
+from graphing.whisperfile.content import decode, encode
+from graphing.whisperfile.layout import Broken, Layout, decode_layout, same
 from graphing.whisperfile.library import locking, whisper
 from graphing.whisperfile.resize import is_shorter, resized
 

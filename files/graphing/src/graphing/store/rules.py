@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graphing.store import StoreError
-from graphing.whisperfile.content import Archive, Layout
+from graphing.whisperfile.layout import Archive, Layout
 from graphing.whisperfile.library import whisper
 
 # What carbon falls back to (carbon.storage, whisper.create).

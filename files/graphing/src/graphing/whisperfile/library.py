@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from graphing.store import StoreError
-
 _DEBIAN = "/usr/lib/python3/dist-packages"
+
+
+class LibraryMissing(ImportError):  # noqa: N818 - what is missing
+    """There is no module `whisper`; `str()` says what to install."""
 
 
 def _load() -> Any:
@@ -23,7 +25,7 @@ def _load() -> Any:
     try:
         return importlib.import_module("whisper")
     except ImportError as error:
-        raise StoreError(
+        raise LibraryMissing(
             f"the Python module whisper is neither beside this program nor in {_DEBIAN}: install python3-whisper"
         ) from error
 

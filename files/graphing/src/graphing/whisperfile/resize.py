@@ -4,7 +4,8 @@ whisper-resize.py is not exact: it puts coarse numbers into the gaps of finer ar
 the end of a finer archive from the part of their points that is left. Here a stored number stays in its slot.
 """
 
-from graphing.whisperfile.content import Archive, Content, Layout, Slots
+from graphing.whisperfile.content import Content, Slots
+from graphing.whisperfile.layout import Archive, Layout
 from graphing.whisperfile.library import whisper
 
 

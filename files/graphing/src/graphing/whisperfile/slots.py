@@ -1,15 +1,10 @@
-"""The newest points of a whisper file, read from its finest archive. Changes nothing, needs no other module.
-
-The layout is whisper's: a header (aggregation, retention, xFilesFactor, number of archives), then offset, step and
-points of each archive; an archive is a ring of (time, value) whose first slot gives the time of all others.
-"""
+"""The newest points of a whisper file, read from its finest archive, a few bytes at a time. Changes nothing."""
 
 import struct
 from pathlib import Path
 
-_HEADER = struct.Struct(">LLfL")
-_ARCHIVE = struct.Struct(">LLL")
-_POINT = struct.Struct(">Ld")
+from graphing.whisperfile.layout import ARCHIVE, HEADER, POINT, Archive
+
 _MOST_POINTS = 10_000
 
 
@@ -29,16 +24,17 @@ def newest(path: Path, since: float, until: float) -> dict[float, float]:
     """
     with path.open("rb") as file:
         try:
-            file.seek(_HEADER.size)
-            offset, step, points = _ARCHIVE.unpack(file.read(_ARCHIVE.size))
+            file.seek(HEADER.size)
+            offset, step, points = ARCHIVE.unpack(file.read(ARCHIVE.size))
+            archive = Archive(step, points)
             file.seek(offset)
-            base = _POINT.unpack(file.read(_POINT.size))[0]
+            base = POINT.unpack(file.read(POINT.size))[0]
             first, last = int(since) // step * step, int(until) // step * step
             count = min(points, (last - first) // step + 1, _MOST_POINTS)
             found = {}
             for stamp in range(last - (count - 1) * step, last + 1, step):
-                file.seek(offset + (stamp - base) // step % points * _POINT.size)
-                at, value = _POINT.unpack(file.read(_POINT.size))
+                file.seek(offset + archive.place(stamp, base) * POINT.size)
+                at, value = POINT.unpack(file.read(POINT.size))
                 # Another time there is a slot that was not written in this round of the ring.
                 if base and at == stamp:
                     found[at] = value

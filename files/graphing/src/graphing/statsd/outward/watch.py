@@ -1,22 +1,18 @@
-"""Connections that nobody waits for, and what they tell about the carbon-caches behind a relay.
+"""Idle connections that reveal when a carbon-cache behind a relay restarts.
 
 A relay keeps its connection to us while a carbon-cache behind it crashes and loses what it had not
 written. So one idle connection to each of them is watched: when it breaks and can be made again, the
 sender learns since when lines may be missing. It calls `turn()` now and then; there is no thread.
 """
 
-import contextlib
-import errno
 import logging
-import os
-import select
 import socket
 import time
 from collections.abc import Callable, Sequence
 
 from graphing.core.log import RateLimitedLog
+from graphing.net.dialing import Dialing, ended
 
-_CONNECT_TIMEOUT = 5.0
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 5.0
 _SETTLED_SECONDS = 5.0
@@ -27,81 +23,6 @@ _SILENT_SECONDS = _IDLE + _BETWEEN * _PROBES
 """After so long the kernel notices that the other host vanished without a word."""
 
 _log = logging.getLogger(__name__)
-
-
-class Dialing:
-    """One TCP connection in the making, to the first address of a host that answers."""
-
-    def __init__(self, host: str, port: int) -> None:
-        """Begin. Raises OSError or UnicodeError if the host can't be looked up or no address can be tried."""
-        self._addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        self._deadline = 0.0
-        self._socket: socket.socket | None = None
-        self._next(OSError(f"no address for {host}"))
-
-    def fileno(self) -> int:
-        """Return what becomes writable when there is something to see."""
-        return self._socket.fileno() if self._socket else -1
-
-    def turn(self) -> socket.socket | None:
-        """Return the connection, non-blocking, or None while there is none yet. Raises OSError if there is none."""
-        assert self._socket is not None  # noqa: S101 - _next() raised otherwise
-        if not _ready(self._socket, select.POLLOUT):
-            if time.monotonic() >= self._deadline:
-                self._next(TimeoutError(f"no answer in {_CONNECT_TIMEOUT:.0f} s"))
-            return None
-        number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            self._next(OSError(number, os.strerror(number)))
-            return None
-        if self._socket.getsockname() == self._socket.getpeername():
-            # On one host, to a port that nobody listens on: TCP may connect a socket to itself.
-            self._next(ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
-            return None
-        connection, self._socket = self._socket, None
-        return connection
-
-    def close(self) -> None:
-        """Give up."""
-        if self._socket:
-            self._socket.close()
-            self._socket = None
-
-    def _next(self, error: OSError) -> None:
-        """Try the next address; raise the last error if there is none."""
-        self.close()
-        while self._addresses:
-            family, kind, protocol, _, address = self._addresses.pop(0)
-            try:
-                self._socket = socket.socket(family, kind, protocol)
-                self._socket.setblocking(False)
-                with contextlib.suppress(BlockingIOError):
-                    self._socket.connect(address)
-                self._deadline = time.monotonic() + _CONNECT_TIMEOUT
-                return
-            except OSError as found:
-                error = found
-                self.close()
-        raise error
-
-
-def ended(connection: socket.socket) -> OSError | None:
-    """Return why a connection on which the other side never speaks is over, or None while it lasts."""
-    if not _ready(connection, select.POLLIN):
-        return None
-    try:
-        # What it says all the same is noise.
-        return None if connection.recv(4096) else ConnectionResetError("carbon closed the connection")
-    except BlockingIOError:
-        return None
-    except OSError as error:
-        return error
-
-
-def _ready(connection: socket.socket, events: int) -> bool:
-    poll = select.poll()
-    poll.register(connection, events)
-    return bool(poll.poll(0))
 
 
 def _split(server: str) -> tuple[str, int]:
