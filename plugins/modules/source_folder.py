@@ -121,8 +121,8 @@ def difference(folder: Path, name: str, text: str) -> str:
     """Return what changes in a file, as `diff -u` shows it; the new text is empty for one that goes."""
     path = folder / name
     before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    names = [str(path) if side else "/dev/null" for side in (before, text)]
-    return "".join(difflib.unified_diff(before.splitlines(True), text.splitlines(True), *names))
+    old, new = (str(path) if side else "/dev/null" for side in (before, text))
+    return "".join(difflib.unified_diff(before.splitlines(True), text.splitlines(True), old, new))
 
 
 def main() -> None:
