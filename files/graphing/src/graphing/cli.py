@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphing import __version__, doctor, sniff
+from graphing.backup import options as backup
 from graphing.checks.settings import read_settings as read_checks
 from graphing.core.config import ConfigError
 from graphing.core.log import set_up_logging
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_watchdog(commands)
     _add_sniff(commands)
     store.add_parsers(commands)
+    backup.add_parser(commands)
     return parser
 
 
