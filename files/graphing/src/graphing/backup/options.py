@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "backup",
         help="take a backup of this host, or bring one back; role backup calls it",
         description="Takes a backup of this host, or brings one back. Each work reads JSON on stdin, where no other "
-        "user sees the passphrase, and answers with JSON. Exit status 1, with one sentence on stderr, for what cannot be "
+        "user sees the passphrase, and answers with JSON. Exit status 1, and a sentence on stderr, for what can't be "
         "done.",
     )
     works = backup.add_subparsers(required=True, metavar="WORK")
