@@ -4,7 +4,9 @@ Some of its functions break over gaps, over a series without points or over too 
 """
 
 import traceback
+from collections.abc import Callable
 from pathlib import PurePath
+from typing import Any
 
 from django.db import Error as DatabaseError
 from django.http import HttpResponse
@@ -14,14 +16,14 @@ from graphite.logger import log
 FETCHES = ("render", "datalib.py")
 
 
-def own_frames(error):
-    """Where in graphite-web the error was, outermost first: directory, file, function."""
+def own_frames(error: BaseException) -> list[tuple[str, str, str]]:
+    """Return where in graphite-web the error was, outermost first: directory, file, function."""
     frames = [(PurePath(frame.filename).parts, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
     return [(parts[-2], parts[-1], name) for parts, name in frames if "graphite" in parts[:-1]]
 
 
-def failed_function(error):
-    """The function of a target that raised the error, or None if something else went wrong than drawing."""
+def failed_function(error: BaseException) -> str | None:
+    """Return the function of a target that raised the error, or None if something else went wrong than drawing."""
     frames = own_frames(error)
     if isinstance(error, MemoryError | OSError | DatabaseError) or not frames:
         return None
@@ -33,15 +35,15 @@ def failed_function(error):
 class Failures:
     """The middleware."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: Any) -> Any:
         """Leave what is no error as it is."""
         return self.get_response(request)
 
-    def process_exception(self, request, error):
-        """The answer to a target that cannot be drawn; None leaves the error to Django."""
+    def process_exception(self, request: Any, error: Exception) -> Any:
+        """Return the answer to a target that cannot be drawn; None leaves the error to Django."""
         name = failed_function(error) if request.resolver_match.view_name == "render" else None
         if name is None:
             return None

@@ -1,14 +1,16 @@
-"""Bring graphite-web's database to what is declared, and say what that changed.
+"""Brings graphite-web's database to what is declared, and says what that changed.
 
-    python3 -c '...' [--check] < {"accounts": [{"username": "admin", "password": "...", "superuser": true}, ...],
-                                  "dashboards": [{"name": "Photoworld", "graphs": [...], ...}, ...]}
+Stdin is JSON: {"accounts": [{"username": "admin", "password": "...", "superuser": true}, ...],
+                "dashboards": [{"name": "Photoworld", "graphs": [...], ...}, ...]}
 
-Prints a line `CHANGED what: how` for each change, or `OK`; never a password. With --check nothing is written.
+Stdout is JSON: {"changes": ["account admin: created", ...]}; never a password. With `check` nothing is written.
 `createsuperuser` fails on its second run and never changes a password; `loaddata` overwrites every time: hence this.
 """
 
 import json
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import django
 from django.core.management import call_command
@@ -16,14 +18,16 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 
-def pending_migrations():
-    """Names of the migrations that the database has not seen."""
+def pending_migrations() -> list[str]:
+    """Return the names of the migrations that the database has not seen."""
     executor = MigrationExecutor(connection)
     return [f"{step.app_label}.{step.name}" for step, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 
 
-def account_changes(user, want, check_password):
-    """Fields of the account that differ from the wish, with the values to set."""
+def account_changes(
+    user: Any, want: Mapping[str, Any], check_password: Callable[[str, str], bool]
+) -> dict[str, str | bool]:
+    """Return the fields of the account that differ from the wish, with the values to set."""
     first, _, last = want.get("name", "").partition(" ")
     superuser = bool(want.get("superuser", False))
     wished = {
@@ -41,8 +45,8 @@ def account_changes(user, want, check_password):
     return changes
 
 
-def account(want, check):
-    """Bring one account to the wish; what changed, or None."""
+def bring_account(want: Mapping[str, Any], check: bool) -> str | None:
+    """Bring one account to the wish; return what changed, if anything."""
     from django.contrib.auth.hashers import check_password
     from django.contrib.auth.models import User
 
@@ -69,8 +73,8 @@ def account(want, check):
     return f"account {name}: " + ("created" if created else ", ".join(sorted(changes)))
 
 
-def dashboard(state, check):
-    """Save one dashboard; what changed, or None."""
+def bring_dashboard(state: Mapping[str, Any], check: bool) -> str | None:
+    """Save one dashboard; return what changed, if anything."""
     from graphite.dashboard.models import Dashboard
 
     saved = Dashboard.objects.filter(name=state["name"]).first()
@@ -81,28 +85,26 @@ def dashboard(state, check):
     return f"dashboard {state['name']}: " + ("created" if saved is None else "changed")
 
 
-def declared(wish, check):
-    """All of the accounts and dashboards, or none of them; what changed."""
+def bring_declared(wish: Mapping[str, Any], check: bool) -> list[str]:
+    """Bring all of the accounts and dashboards to the wish, or none of them; return what changed."""
     with transaction.atomic():
-        changes = [account(want, check) for want in wish["accounts"]]
-        changes += [dashboard(state, check) for state in wish["dashboards"]]
+        changes = [bring_account(want, check) for want in wish["accounts"]]
+        changes += [bring_dashboard(state, check) for state in wish["dashboards"]]
     return [change for change in changes if change]
 
 
-def main():
-    """Do what stdin says."""
-    check = sys.argv[1:] == ["--check"]
-    if sys.argv[1:] and not check:
-        sys.exit(__doc__)
-    wish = json.load(sys.stdin)
-    django.setup()
+def bring_all(wish: Mapping[str, Any], check: bool) -> list[str]:
+    """Bring tables, accounts and dashboards to the wish; return what changed."""
     pending = pending_migrations()
     changes = [f"tables: {len(pending)} migrations"] if pending else []
     if pending and not check:
         call_command("migrate", run_syncdb=True, interactive=False, verbosity=0)
     # A check before the first run finds no tables to compare with.
-    changes += ["accounts and dashboards: created"] if pending and check else declared(wish, check)
-    print("\n".join(f"CHANGED {change}" for change in changes) or "OK")
+    return changes + (["accounts and dashboards: created"] if pending and check else bring_declared(wish, check))
 
 
-main()
+def main(check: bool) -> None:
+    """Do what stdin says."""
+    wish = json.load(sys.stdin)
+    django.setup()
+    print(json.dumps({"changes": bring_all(wish, check)}))

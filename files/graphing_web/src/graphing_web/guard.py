@@ -6,6 +6,8 @@ anybody, deletes dashboards by GET, and sends people wherever the address of its
 What did not come through nginx came through the application's socket, which only root and nginx can open: it passes.
 """
 
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -35,29 +37,29 @@ response.MAX_URL_REDIRECT_LENGTH = 2 * LONGEST
 LOGINS = {"account_login", "dashboard_login", "dashboard_logout", "account_logout", "admin:login"}
 
 
-def writes(request):
-    """Whether the request may change something."""
+def writes(request: Any) -> bool:
+    """Tell whether the request may change something."""
     view = request.resolver_match.view_name
     return view in WRITES or (view == "events" and request.method not in ("GET", "HEAD"))
 
 
-def from_own_page(request):
-    """Whether a browser sent it from a page of this site, as far as can be told.
+def from_own_page(request: Any) -> bool:
+    """Tell whether a browser sent it from a page of this site, as far as can be told.
 
     Session cookies are SameSite=Lax: only what another site has people open, by GET, comes with one. The site's own
     scripts say X-Requested-With when they use GET, which other sites cannot.
     """
-    return request.method == "POST" or request.headers.get("X-Requested-With") == "XMLHttpRequest"
+    return bool(request.method == "POST" or request.headers.get("X-Requested-With") == "XMLHttpRequest")
 
 
-def login_address(page):
-    """Where to log in, and be led to the page; to the first one if that makes an address that is too long for nginx."""
+def login_address(page: str) -> str:
+    """Return where to log in and be led to the page, or to the first one if nginx would find that too long."""
     wanted = quote(page)
     return f"{settings.LOGIN_URL}?nextPage={wanted if len(wanted) < LONGEST else '/'}"
 
 
-def refusal(request):
-    """The answer to a request that is not allowed, or None."""
+def refusal(request: Any) -> Any:
+    """Return the answer to a request that is not allowed, or None."""
     view = request.resolver_match.view_name
     if writes(request):
         if not request.user.is_authenticated:
@@ -74,10 +76,10 @@ def refusal(request):
 class Guard:
     """The middleware."""
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: Any) -> Any:
         """Answer, but never with a redirect to another site."""
         answer = self.get_response(request)
         target = answer.headers.get("Location")
@@ -85,6 +87,6 @@ class Guard:
             return HttpResponseRedirect("/")
         return answer
 
-    def process_view(self, request, view, arguments, named):
+    def process_view(self, request: Any, view: object, arguments: object, named: object) -> Any:
         """Refuse what is not allowed, before the view sees it."""
         return refusal(request) if "X-Forwarded-For" in request.headers else None

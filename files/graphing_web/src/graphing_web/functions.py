@@ -3,34 +3,36 @@
 A plugin (FUNCTION_PLUGINS): what stands in SeriesFunctions takes the place of graphite-web's own.
 """
 
+from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from graphite.render import functions
 
 
-def with_points(series_list):
-    """Those of the series that have a point at all."""
+def with_points(series_list: list[Any]) -> list[Any]:
+    """Return those of the series that have a point at all."""
     return [series for series in series_list if any(value is not None for value in series)]
 
 
-def delta_over_gaps(delta):
-    """What perSecond and nonNegativeDerivative take a step by, for gaps too: they compare them with their bounds."""
+def delta_over_gaps(delta: Callable[..., Any]) -> Callable[..., Any]:
+    """Let perSecond and nonNegativeDerivative take a step over a gap too: they compare it with their bounds."""
 
     @wraps(delta)
-    def step(value, previous, maximum, minimum):
+    def step(value: float | None, previous: float | None, maximum: float | None, minimum: float | None) -> Any:
         return (None, None) if value is None else delta(value, previous, maximum, minimum)
 
     return step
 
 
 @wraps(functions.averageOutsidePercentile)
-def average_outside_percentile(requestContext, seriesList, n):  # noqa: N803  # as /functions shows it
+def average_outside_percentile(requestContext: Any, seriesList: Any, n: float) -> Any:  # noqa: N803  # as /functions shows it
     """Leave out series without points, which have no average."""
     return functions.averageOutsidePercentile(requestContext, with_points(seriesList), n)
 
 
 @wraps(functions.removeBetweenPercentile)
-def remove_between_percentile(requestContext, seriesList, n):  # noqa: N803
+def remove_between_percentile(requestContext: Any, seriesList: Any, n: float) -> Any:  # noqa: N803
     """Let a gap be neither between the percentiles nor outside."""
     high = max(n, 100 - n)
     columns = zip(*seriesList, strict=False)
@@ -45,7 +47,7 @@ def remove_between_percentile(requestContext, seriesList, n):  # noqa: N803
 
 
 @wraps(functions.useSeriesAbove)
-def use_series_above(requestContext, seriesList, value, search, replace):  # noqa: N803
+def use_series_above(requestContext: Any, seriesList: Any, value: float, search: str, replace: str) -> Any:  # noqa: N803
     """Compare the points that there are."""
     known = [series.copy(values=[point for point in series if point is not None]) for series in with_points(seriesList)]
     return functions.useSeriesAbove(requestContext, known, value, search, replace)
