@@ -7,7 +7,7 @@
 #   make test-all    the same, and the scenarios of Molecule that take longer
 #
 #   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
-#   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
+#   make lint        yamllint, ansible-lint, shellcheck, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on fresh containers, checked
 #   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
@@ -56,6 +56,7 @@ test: lint unit molecule
 
 lint: $(venv)
 	yamllint --strict .
+	shellcheck $$(git grep --untracked -lIE '^#!.*[/ ](ba|da)?sh( |$$)' -- ':!*.j2')
 	ruff check .
 	ruff format --check .
 	mypy --no-error-summary
