@@ -59,7 +59,7 @@ lint: $(venv)
 	shellcheck $$(git grep --untracked -lIE '^#!.*[/ ](ba|da)?sh( |$$)' -- ':!*.j2')
 	ruff check .
 	ruff format --check .
-	mypy --no-error-summary
+	bin/types
 	bin/role-docs --check
 	ansible-lint --offline
 

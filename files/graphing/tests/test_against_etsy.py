@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ports import reserve_port
@@ -28,7 +29,7 @@ SECONDS = 2
 """Of an interval; not 1, so that rates differ from counts."""
 ATTEMPTS = 5
 PERCENTILES = [90, -10, 99.9, 50]
-HISTOGRAMS = [
+HISTOGRAMS: list[dict[str, Any]] = [
     {"match": "none", "bins": []},
     {"match": "fine", "bins": [0.5, 10, 2.25, 100]},
     {"match": "t", "bins": [-1, 20, 300, math.inf]},
@@ -90,7 +91,7 @@ class Etsy(Program):
         command = ["node", "-r", str(folder / "shim.js"), "stats.js", str(folder / "etsy.js")]
         super().__init__(command, folder / "etsy.log", cwd=installed)
 
-    def _config(self, carbon_port, legacy):
+    def _config(self, carbon_port: int, legacy: bool) -> dict[str, Any]:
         return {
             "address": "127.0.0.1",
             "port": self.port,

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from typing import Any
 
 import pytest
 from programs import wait_for
@@ -50,7 +51,7 @@ class Subject:
 
     def __init__(self):
         self.health = "up"
-        self.buckets = {
+        self.buckets: dict[Kind, dict[str, Any]] = {
             Kind.COUNTER: {"web.hits": 5.0, "app.a.one": 1.0, "app.a.two": 1.0, "app.b": 1.0, "a.": 4.0, "a.b": 1.0},
             Kind.TIMER: {"web.time": [320.0, 100.5], "fol.t": [1.0], "fol.t.u": [1.0]},
             Kind.GAUGE: {"load": 1.5, "fol.g": 1.0, "folx.g": 2.0},

@@ -25,8 +25,8 @@ def test_leaf_and_suffix_stand_before_the_tags(bucket, leaf, name):
 
 
 def test_every_name_of_a_tagged_bucket_keeps_its_tags_at_the_end():
-    for settings in ({}, {"namespace": "etsy", "suffix": "z"}, {"namespace": "legacy"}):
-        naming = Statsd(**settings).naming()
+    for settings in (Statsd(), Statsd(namespace="etsy", suffix="z"), Statsd(namespace="legacy")):
+        naming = settings.naming()
         made = [
             naming.counter_count("a;b=c"),
             naming.counter_rate("a;b=c"),

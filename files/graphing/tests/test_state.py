@@ -2,6 +2,7 @@
 
 import json
 import stat
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def test_no_file_is_no_state(tmp_path):
     assert state.load(tmp_path / "state.json") is None
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "version": 1,
     "interval_end": 1700000010,
     "seconds": 10,

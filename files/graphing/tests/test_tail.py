@@ -17,11 +17,17 @@ from graphing.statsd.admin.tail import Bucket, run, table, with_rates
 from graphing.statsd.model.protocol import Kind
 
 
+class Served(Subject):
+    """What a console shows, and the port where it does."""
+
+    port = 0
+
+
 @pytest.fixture
 def served():
     """A console with a thread that gives it its turns, and its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    subject = Subject()
+    subject = Served()
     console = Console(listener, subject)
     subject.port = listener.getsockname()[1]
     done = threading.Event()
