@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from graphing.core.log import RateLimitedLog
+from graphing.net.listener import Listener
 from graphing.statsd.admin.status import Page, Status, page
 
 _CONNECTIONS = 16
@@ -29,12 +29,10 @@ class HttpDoor:
     def __init__(
         self, listener: socket.socket, look: Callable[[], Status], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._listener = listener
+        self._listener = Listener(listener, _CONNECTIONS, "a request for health", _log)
         self._look = look
         self._clock = clock
         self._connections: dict[int, _Connection] = {}
-        self._complain = RateLimitedLog(_log, logging.WARNING, 60.0)
-        listener.setblocking(False)
         self._epoll = select.epoll()
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
@@ -59,18 +57,7 @@ class HttpDoor:
         self._listener.close()
 
     def _accept(self) -> None:
-        for _ in range(_CONNECTIONS):
-            try:
-                connected, _ = self._listener.accept()
-            except (BlockingIOError, ConnectionError):
-                return
-            except OSError as error:
-                self._complain("a request for health can't be accepted: %s", error.strerror)
-                return
-            if len(self._connections) >= _CONNECTIONS:
-                connected.close()
-                continue
-            connected.setblocking(False)
+        for connected in self._listener.accept(lambda: len(self._connections)):
             self._connections[connected.fileno()] = _Connection(connected, self._clock() + _SECONDS)
             self._epoll.register(connected.fileno(), select.EPOLLIN)
 
