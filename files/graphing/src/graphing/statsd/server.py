@@ -94,8 +94,8 @@ class Server:
         self._sender = Sender(settings.carbon)
         self._flusher = Flusher(self._sender)
         statsd = settings.statsd
-        self._legacy = succession.find(statsd.state_file, statsd.datagram_log)
-        self._log_key = self._legacy.key if self._legacy else ""
+        self._inherited = succession.find(statsd.state_file, statsd.datagram_log)
+        self._log_key = self._inherited.key if self._inherited else ""
         log = succession.open_log(statsd.datagram_log, self._log_key)
         self._intake = Intake(engine, log, sockets, Counted())
         self._subject = ServerSubject(settings, self._intake, self._flusher, self._sender, time.time())
@@ -246,29 +246,29 @@ class Server:
 
     def _take_over(self) -> None:
         """Go on where an earlier process stopped or died; after this, the new log holds what it left."""
-        legacy, intake = self._legacy, self._intake
-        if legacy:
-            self._put_lines(legacy.unsent)
-            for ended in legacy.ended:
+        inherited, intake = self._inherited, self._intake
+        if inherited:
+            self._put_lines(inherited.unsent)
+            for ended in inherited.ended:
                 form = self._form(ended.end, ended.seconds)
                 self._flusher.begin(IntervalFlush(ended.interval, form), form, _counted(ended.counted))
                 self._flusher.finish()
                 self._engine.restore(ended.interval.successor(self._settings.statsd.rules().forget))
-            self._engine.restore(legacy.interval)
-            self._engine.feed(legacy.lines)
-            intake.counted = _counted(legacy.counted)
-            intake.counted.packets += legacy.packets
-            intake.counted.resumed += legacy.packets
-            intake.resume_drops(legacy.kernel_drops)
-            if legacy.end:
-                self._interval_end, self._seconds = legacy.end, legacy.seconds
+            self._engine.restore(inherited.interval)
+            self._engine.feed(inherited.lines)
+            intake.counted = _counted(inherited.counted)
+            intake.counted.packets += inherited.packets
+            intake.counted.resumed += inherited.packets
+            intake.resume_drops(inherited.kernel_drops)
+            if inherited.end:
+                self._interval_end, self._seconds = inherited.end, inherited.seconds
         intake.log.begin(self._interval_end, self._seconds)
         intake.cut()
         intake.log.publish()
         succession.settle(self._settings.statsd.state_file)
-        if legacy:
+        if inherited:
             _log.info("took over %d buckets", len(self._engine))
-            self._legacy = None
+            self._inherited = None
         if self._interval_end <= time.time():
             # Before anything is received, which would be too late for it.
             self._end_interval(self._boundary_after(time.time()))
