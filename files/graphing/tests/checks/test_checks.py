@@ -557,9 +557,9 @@ def test_the_first_day_of_a_server_is_no_alarm(share, hours):
 @pytest.mark.parametrize("per_hour", [0.5, 0.2, 0.1, 0.05, 0.02])
 def test_what_really_fills_a_disk_is_told_in_time(quiet, per_hour):
     """Told before 70 % of what was free are gone, whatever was before."""
-    told = first_warning(lambda now: 0.27 + per_hour * max(0.0, now - quiet), quiet + 0.7 / per_hour)
-    assert told is not None
-    assert quiet < told < quiet + 0.7 * 0.73 / per_hour
+    first = first_warning(lambda now: 0.27 + per_hour * max(0.0, now - quiet), quiet + 0.7 / per_hour)
+    assert first is not None
+    assert quiet < first < quiet + 0.7 * 0.73 / per_hour
 
 
 @pytest.mark.parametrize(("free", "state"), [(5 * GIB, FAIL), (6 * GIB, OK)])

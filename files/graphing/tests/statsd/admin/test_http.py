@@ -33,7 +33,7 @@ WELL = Status(
     journal_limit=1_000_000,
     carbon_trouble="",
     unprotected="",
-    lately=Refusals().told(),
+    lately=Refusals().report(),
 )
 
 

@@ -335,10 +335,10 @@ def test_differences_are_those_that_are_documented(servers):
     found = servers.feed(lambda run: ["\n".join(f"{run}.{line}" for line in DIFFERENCES).encode()])
     for who, (flush, _) in found.items():
         for line, (theirs, own) in DIFFERENCES.items():
-            assert (who, line, told(flush, line)) == (who, line, theirs if who == "etsy" else own)
+            assert (who, line, reported(flush, line)) == (who, line, theirs if who == "etsy" else own)
 
 
-def told(flush, line):
+def reported(flush, line):
     """Return what a flush says about the bucket of a line, by kind."""
     bucket = re.escape(line.partition(":")[0])
     kinds = {

@@ -50,8 +50,8 @@ def flush(engine, form):
     return partial_result, (sorted(lines), left_out, found.buckets)
 
 
-def counts(fed):
-    return fed.metrics, fed.bad_lines, fed.type_conflicts, fed.refused
+def counts(outcome):
+    return outcome.metrics, outcome.bad_lines, outcome.type_conflicts, outcome.refused
 
 
 def normal(interval):
@@ -84,7 +84,7 @@ def assert_same(steps, rules, form):
                 engine.configure(step)
         else:
             assert engines[0].delete(*step) == engines[1].delete(*step)
-        assert counts(engines[0].take_fed()) == counts(engines[1].take_fed())
+        assert counts(engines[0].collect_outcome()) == counts(engines[1].collect_outcome())
         assert len(engines[0]) == len(engines[1])
     left = [normal(engine.interval()) for engine in engines]
     assert left[0] == left[1]
@@ -265,7 +265,7 @@ def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
         engine.feed(b"a:1|g|T9\na:1|c")
         while slow.slice(9) is not None:
             pass
-        results.append(counts(engine.take_fed()))
+        results.append(counts(engine.collect_outcome()))
     assert results == [(2, 0, 1, 0)] * 2
 
 
@@ -276,7 +276,7 @@ def test_what_was_taken_once_is_not_refused_after_a_restart():
         engine.restore(saved)
         assert normal(engine.interval()) == normal(saved)
         engine.feed(b"t:1|ms")
-        assert counts(engine.take_fed()) == (0, 0, 0, 1)
+        assert counts(engine.collect_outcome()) == (0, 0, 0, 1)
 
 
 def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_nothing():
@@ -300,7 +300,7 @@ def test_a_refused_bucket_may_be_gone_when_it_is_named():
         flush(engine, FORMS[0])
     engine.feed(b"t:1|ms\nt:2|ms")
     flush(engine, FORMS[0])
-    assert engine.take_fed().refused == 1
+    assert engine.collect_outcome().refused == 1
 
 
 @pytest.mark.parametrize(
@@ -339,13 +339,13 @@ def test_bins_and_own_names_are_in_the_way_of_new_buckets(lines):
     assert_same([lines, "flush"], rules, FORMS[0])
     engine = make_engine("compiled", rules)
     engine.feed(lines)
-    assert engine.take_fed().type_conflicts == lines.count(b"\n")
+    assert engine.collect_outcome().type_conflicts == lines.count(b"\n")
 
 
 def test_a_rule_that_is_not_known_here_is_asked_about_every_new_bucket():
     engine = make_engine("compiled", Rules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None))
     engine.feed(b"a:1|c\nb:1|c\na:1|c")
-    assert counts(engine.take_fed()) == (2, 0, 1, 0)
+    assert counts(engine.collect_outcome()) == (2, 0, 1, 0)
 
 
 def test_a_cut_is_wanted_before_it_gets_long():

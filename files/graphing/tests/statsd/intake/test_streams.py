@@ -249,7 +249,7 @@ def test_close_ends_everything(served):
 LONGEST = 8
 
 
-def fed(chunks):
+def split_lines(chunks):
     """Return the lines that come out, empty ones left out, and how many were too long."""
     lines = Lines(LONGEST)
     blobs = [lines.feed(chunk) for chunk in chunks] + [lines.end()]
@@ -258,7 +258,7 @@ def fed(chunks):
 
 @given(st.lists(st.binary(min_size=1, max_size=LONGEST) | st.sampled_from([b"\n", b"\n\n", b"a\nb", b"abcdefg\n"])))
 def test_any_chunking_of_any_bytes_gives_the_same_lines(chunks):
-    lines, bad = fed(chunks)
+    lines, bad = split_lines(chunks)
     expected = b"".join(chunks).split(b"\n")
     assert lines == [line for line in expected if 0 < len(line) <= LONGEST]
     assert bad == sum(len(line) > LONGEST for line in expected)
@@ -270,4 +270,4 @@ def test_lines_do_not_depend_on_where_they_are_cut(text, sizes):
     for size in sizes:
         chunks.append(data[:size])
         data = data[size:]
-    assert fed(filter(None, chunks)) == fed(bytes([byte]) for byte in text.encode())
+    assert split_lines(filter(None, chunks)) == split_lines(bytes([byte]) for byte in text.encode())

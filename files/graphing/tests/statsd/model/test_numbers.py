@@ -20,7 +20,7 @@ def flushed(lines, seconds=10, **settings):
     statsd = Statsd(**settings)
     engine = Engine(statsd.rules())
     engine.feed(lines.encode())
-    assert engine.take_fed().told == []
+    assert engine.collect_outcome().complaints == []
     return unstamped(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms))
 
 

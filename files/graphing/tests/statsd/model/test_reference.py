@@ -17,13 +17,13 @@ def after(*datagrams, rules=PLAIN):
     engine = Engine(rules)
     for datagram in datagrams:
         engine.feed(datagram)
-    assert engine.take_fed().bad_lines == 0
+    assert engine.collect_outcome().bad_lines == 0
     return engine.interval()
 
 
-def fed(engine, datagram):
+def outcome_of(engine, datagram):
     engine.feed(datagram)
-    return engine.take_fed()
+    return engine.collect_outcome()
 
 
 def test_counters_add_up_and_sampling_is_made_good():
@@ -66,7 +66,7 @@ def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
     assert {name for name in KEPT if now.of(name)} == set(KEPT) - {kind}
     # The name is free again.
     other = "g" if kind is not Kind.GAUGE else "c"
-    assert fed(engine, f"{kind}:1|{other}".encode()).type_conflicts == 0
+    assert outcome_of(engine, f"{kind}:1|{other}".encode()).type_conflicts == 0
 
 
 def test_taking_an_interval_leaves_it_as_it_is():
@@ -95,25 +95,25 @@ def test_taking_an_interval_leaves_it_as_it_is():
 )
 def test_in_plain_the_first_of_two_that_collide_wins(first, second):
     engine = Engine(PLAIN)
-    fed(engine, first.encode())
+    outcome_of(engine, first.encode())
     before = engine.now.successor(frozenset())
-    result = fed(engine, f"{second}\nother:1|c".encode())
-    assert [complaint.subject for complaint in result.told] == [second.partition(":")[0]]
+    result = outcome_of(engine, f"{second}\nother:1|c".encode())
+    assert [complaint.subject for complaint in result.complaints] == [second.partition(":")[0]]
     assert (result.metrics, result.type_conflicts) == (1, 1)
     assert engine.now.successor(frozenset()).of(Kind.GAUGE) == before.gauges
-    assert fed(engine, first.encode()).type_conflicts == 0
+    assert outcome_of(engine, first.encode()).type_conflicts == 0
 
 
 def test_in_plain_neighbours_that_do_not_collide_live_side_by_side():
     engine = Engine(PLAIN)
     neighbours = b"a:1|c\na.count:1|c\na.upper:1|g\na.unique:1|g\nb:1|ms\nb.unique:1|g"
-    assert fed(engine, neighbours).type_conflicts == 0
+    assert outcome_of(engine, neighbours).type_conflicts == 0
 
 
 def test_without_a_prefix_the_aggregators_own_names_are_kept_for_it():
     engine = Engine(Rules(conflict=conflict_in_plain("", "statsd", ())))
-    told = fed(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").told
-    assert [complaint.subject for complaint in told] == ["statsd.packets", "statsd"]
+    complaints = outcome_of(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").complaints
+    assert [complaint.subject for complaint in complaints] == ["statsd.packets", "statsd"]
 
 
 def test_in_etsys_namespaces_a_bucket_may_be_of_several_kinds():
@@ -152,11 +152,11 @@ def assert_same(datagrams):
     """Assert that `feed` does what `parse` and `add` do."""
     short, long = Engine(PLAIN), Engine(PLAIN)
     for datagram in datagrams:
-        result = fed(short, datagram)
+        result = outcome_of(short, datagram)
         metrics, bad = parse(datagram)
         for metric in metrics:
             long.add(metric)
-        expected = long.take_fed()
+        expected = long.collect_outcome()
         assert (result.metrics, result.type_conflicts) == (expected.metrics, expected.type_conflicts)
         assert result.bad_lines == len(bad)
     assert short.interval() == long.interval()
@@ -188,34 +188,36 @@ def test_the_flushes_of_a_gauge_go_before_the_rule_for_idle_buckets():
 
 def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
     engine = Engine(Rules(max_buckets=2))
-    result = fed(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
+    result = outcome_of(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
     assert (result.metrics, result.refused) == (3, 1)
-    assert [(complaint.reason, complaint.subject) for complaint in result.told] == [("refused", "c")]
+    assert [(complaint.reason, complaint.subject) for complaint in result.complaints] == [("refused", "c")]
 
 
 @pytest.mark.parametrize("kind", ["ms", "s", "kv"])
 def test_beyond_the_most_values_more_are_refused_and_named(kind):
     engine = Engine(Rules(max_values=2))
-    result = fed(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
+    result = outcome_of(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
     assert (result.metrics, result.refused) == (3, 1)
-    assert result.told[0].subject == "a"
+    assert result.complaints[0].subject == "a"
     assert len(engine.interval().of(engine.interval().kind_of("a"))["a"]) == 2
     engine.take()
-    assert fed(engine, f"a:1|{kind}".encode()).refused == 0
+    assert outcome_of(engine, f"a:1|{kind}".encode()).refused == 0
 
 
 def test_values_of_kv_are_kept_as_they_are_until_the_flush():
     engine = Engine(PLAIN)
     engine.feed(b"a:1.5|kv|@1700000000\na:2|kv\nb:1|c\nb:1|kv")
-    assert engine.take_fed().type_conflicts == 1
+    assert engine.collect_outcome().type_conflicts == 1
     assert engine.take().values == {"a": [(1.5, 1700000000), (2, 0)]}
     assert engine.take().values == {}
 
 
 def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
     engine = Engine(PLAIN)
-    told = fed(engine, b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9").told
-    assert [complaint.text for complaint in told] == [
+    complaints = outcome_of(
+        engine, b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9"
+    ).complaints
+    assert [complaint.text for complaint in complaints] == [
         "it is one of the gauges, not of the counters",
         "it is one of the gauges, not of the values",
         "it is one of the counters, not of the gauges",
@@ -223,19 +225,19 @@ def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
     now = engine.take()
     assert (now.gauges, now.dated) == ({"g": 7}, {"g": [(2, 1700000000), (3, 1700000010)], "h": [(4, 9)]})
     assert engine.take() == Interval(counters={"c": 0}, gauges={"g": 7})
-    assert fed(engine, b"h:1|c").type_conflicts == 0
+    assert outcome_of(engine, b"h:1|c").type_conflicts == 0
 
 
 def test_a_bad_line_founds_no_bucket_and_counts_once():
     engine = Engine(PLAIN)
     bad = b"a:1|cb:4|ms\na:1:2|c:3|c\na:5|g:x|g\njobs.Acme::Mail.perform:20|ms\nx1:1|cx2:1|cx3:1|c"
-    assert fed(engine, bad).bad_lines == 5
+    assert outcome_of(engine, bad).bad_lines == 5
     assert engine.interval() == Interval()
-    assert fed(engine, b"a:1|c").type_conflicts == 0
+    assert outcome_of(engine, b"a:1|c").type_conflicts == 0
 
 
 def test_values_of_one_line_are_held_against_its_bucket_one_by_one():
-    result = fed(Engine(PLAIN), b"a:1|c:2|ms:3|c")
+    result = outcome_of(Engine(PLAIN), b"a:1|c:2|ms:3|c")
     assert (result.metrics, result.type_conflicts, result.bad_lines) == (2, 1, 0)
 
 
@@ -253,17 +255,17 @@ UNTAGGED = Interval({"a": 3}, {"t": [3, 1, 2]}, {"t": 1}, {"g": 4}, {"s": {"m", 
 def test_tags_that_are_dropped_from_now_on_go_from_the_buckets_that_are_there():
     rules = replace(PLAIN, tags=True)
     engine = Engine(rules)
-    fed(engine, TAGGED)
+    outcome_of(engine, TAGGED)
     saved = engine.interval()
     restored = Engine(PLAIN)
     restored.restore(saved)
     engine.configure(PLAIN)
     assert normal(engine.interval()) == normal(restored.interval()) == normal(UNTAGGED)
-    assert fed(engine, b"a;x=1:1|c\na,x=2:1|c").metrics == 2
+    assert outcome_of(engine, b"a;x=1:1|c\na,x=2:1|c").metrics == 2
     assert engine.interval().counters == {"a": 5}
 
 
 def test_of_many_complaints_the_first_few_are_told_and_all_counted():
-    result = fed(Engine(PLAIN), b"\n".join([b"bad"] * 1000))
+    result = outcome_of(Engine(PLAIN), b"\n".join([b"bad"] * 1000))
     assert result.bad_lines == 1000
-    assert len(result.told) == 10
+    assert len(result.complaints) == 10

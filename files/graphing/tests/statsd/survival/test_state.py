@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsd_support import DATAGRAMS, PLAIN, normal
 
-from graphing.statsd.model.reference import Engine, Fed, Interval
+from graphing.statsd.model.reference import Engine, Interval, Outcome
 from graphing.statsd.survival import state
 
 
@@ -86,7 +86,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path_factory, datagr
         first.feed(datagram)
     state.save(path, of(first))
     second.restore(state.load(path).interval)
-    assert second.take_fed() == Fed()
+    assert second.collect_outcome() == Outcome()
     for datagram in datagrams[cut:]:
         second.feed(datagram)
     assert normal(second.interval()) == normal(whole.interval())
@@ -97,5 +97,5 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path_factory, datagr
 def test_a_bucket_that_a_new_configuration_forbids_is_named():
     engine = Engine(PLAIN)
     engine.restore(Interval(counters={"a": 1.0}, gauges={"a": 2.0}))
-    assert [complaint.subject for complaint in engine.take_fed().told] == ["a"]
+    assert [complaint.subject for complaint in engine.collect_outcome().complaints] == ["a"]
     assert engine.now == Interval(counters={"a": 1.0})

@@ -39,7 +39,7 @@ class Status:
     unprotected: str
     """Why a crash of the process would lose what it has received; empty as long as it would not."""
     lately: dict[str, Any]
-    """What was refused in the last minutes, as `Refusals.told` returns it."""
+    """What was refused in the last minutes, as `Refusals.report` returns it."""
 
 
 class Page(NamedTuple):

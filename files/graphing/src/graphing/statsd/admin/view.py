@@ -118,7 +118,7 @@ class ServerSubject:
             journal_limit=self.settings.carbon.journal_bytes if self.settings.carbon.journal else 0,
             carbon_trouble=self._sender.trouble,
             unprotected=self._intake.unprotected,
-            lately=self._intake.refusals.told(),
+            lately=self._intake.refusals.report(),
         )
 
     def config(self) -> dict[str, Any]:

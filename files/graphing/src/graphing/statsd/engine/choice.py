@@ -7,7 +7,7 @@ from graphing.statsd.engine.compiled import CompiledEngine
 from graphing.statsd.engine.receive import BatchReceiver, Receiver
 from graphing.statsd.model.lines import Flush, Form, IntervalFlush
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Engine, Fed, Interval, Rules
+from graphing.statsd.model.reference import Engine, Interval, Outcome, Rules
 
 
 class AnyEngine(Protocol):
@@ -18,7 +18,7 @@ class AnyEngine(Protocol):
     def configure(self, rules: Rules) -> None:
         """Go by other rules."""
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed."""
 
     def interval(self) -> Interval:

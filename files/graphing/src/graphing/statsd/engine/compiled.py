@@ -15,8 +15,8 @@ from graphing.statsd.model.protocol import Kind, Metric, Refused, decode, parse_
 from graphing.statsd.model.reference import (
     TOO_MANY_BUCKETS,
     TOO_MANY_VALUES,
-    Fed,
     Interval,
+    Outcome,
     Reason,
     Rules,
     SavedItem,
@@ -57,7 +57,7 @@ class CompiledEngine:
         self._table = self._twin.Table(self._feed_line, int.from_bytes(os.urandom(8), "little"))
         self._stamped: _Stamped = {Kind.VALUE: {}, Kind.DATED: {}}
         self._stamped_changed = False
-        self._fed = Fed()
+        self._outcome = Outcome()
         self._senders_until = 0.0
         self._known = _Known(self._table, self._stamped)
         self._rules = rules
@@ -94,7 +94,7 @@ class CompiledEngine:
     def _complain(self, reason: Reason, subject: str, text: str) -> None:
         self._senders_until = time.monotonic() + _SENDER_SECONDS
         self._table.wants_senders = True
-        self._fed.complain(reason, subject, text, sender_text(self._table.sender()))
+        self._outcome.complain(reason, subject, text, sender_text(self._table.sender()))
 
     def add(self, metric: Metric, _line: str = "") -> None:
         """Add one metric, or complain about it."""
@@ -102,7 +102,7 @@ class CompiledEngine:
         if not self._is_admitted(bucket, kind):
             return
         if self._put(metric):
-            self._fed.metrics += 1
+            self._outcome.metrics += 1
         else:
             self._complain(Reason.REFUSED, bucket, TOO_MANY_VALUES)
 
@@ -144,19 +144,21 @@ class CompiledEngine:
             self._complain(Reason.CONFLICT, bucket, reason)
         return not reason
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed since the last call."""
-        fed, self._fed = self._fed, Fed()
+        outcome, self._outcome = self._outcome, Outcome()
         if self._table.wants_senders and time.monotonic() > self._senders_until:
             self._table.wants_senders = False
-        fed.metrics += self._table.metrics
+        outcome.metrics += self._table.metrics
         refused, self._table.metrics = self._table.refused, 0
         self._table.refused = 0
         if refused:
             name = self._table.take_refused_name()
-            fed.complain(Reason.REFUSED, decode(name or b""), TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES, "")
-            fed.refused += refused - 1
-        return fed
+            outcome.complain(
+                Reason.REFUSED, decode(name or b""), TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES, ""
+            )
+            outcome.refused += refused - 1
+        return outcome
 
     def interval(self) -> Interval:
         """Return a copy of the interval in progress."""

@@ -111,17 +111,17 @@ class Intake:
 
     def count(self) -> None:
         """Bring the counts up to date."""
-        counted, fed = self.counted, self.engine.take_fed()
+        counted, outcome = self.counted, self.engine.collect_outcome()
         packets, truncated = self._receiver.take_packets()
         nameless = truncated + self._streams.bad
         counted.packets += packets
-        counted.metrics += fed.metrics
-        counted.bad_lines += fed.bad_lines + nameless
-        counted.type_conflicts += fed.type_conflicts
-        counted.refused += fed.refused
+        counted.metrics += outcome.metrics
+        counted.bad_lines += outcome.bad_lines + nameless
+        counted.type_conflicts += outcome.type_conflicts
+        counted.refused += outcome.refused
         self._streams.bad = 0
-        self.refusals.note(fed, nameless)
-        for complaint in fed.told:
+        self.refusals.note(outcome, nameless)
+        for complaint in outcome.complaints:
             sender = f" from {complaint.sender}" if complaint.sender else ""
             if complaint.reason is Reason.BAD:
                 self._log_bad("bad line%s: %s: %.*r", sender, complaint.text, _SHOWN, complaint.subject)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graphing.statsd.model.reference import Complaint, Fed, Reason
+from graphing.statsd.model.reference import Complaint, Outcome, Reason
 
 SLOT_SECONDS = 40.0
 SLOTS = 5
@@ -73,19 +73,19 @@ class Refusals:
         self._clock = clock
         self._slots: dict[int, _Slot] = {}
 
-    def note(self, fed: Fed, nameless: int = 0) -> None:
-        """Take what became of a turn's values; `nameless`: bad ones besides, of which nothing is told."""
-        received = fed.metrics + nameless + sum(getattr(fed, reason) for reason in Reason)
+    def note(self, outcome: Outcome, nameless: int = 0) -> None:
+        """Take what became of a turn's values; `nameless`: bad ones besides, of which there is no complaint."""
+        received = outcome.metrics + nameless + sum(getattr(outcome, reason) for reason in Reason)
         if not received:
             return
         slot = self._slot()
         slot.received += received
-        slot.refused += received - fed.metrics
+        slot.refused += received - outcome.metrics
         for reason in Reason:
-            told = [complaint for complaint in fed.told if complaint.reason is reason]
-            for number, complaint in enumerate(told):
+            complaints = [complaint for complaint in outcome.complaints if complaint.reason is reason]
+            for number, complaint in enumerate(complaints):
                 # Equal parts that add up to all of them.
-                slot.add(complaint, (getattr(fed, reason) + number) // len(told))
+                slot.add(complaint, (getattr(outcome, reason) + number) // len(complaints))
 
     def _slot(self) -> _Slot:
         number = int(self._clock() // SLOT_SECONDS)
@@ -98,7 +98,7 @@ class Refusals:
         for number in [number for number in self._slots if number <= latest - SLOTS]:
             del self._slots[number]
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Return what /statusz says: values received and refused by slot, oldest first, and the busiest names."""
         latest = int(self._clock() // SLOT_SECONDS)
         self._forget(latest)

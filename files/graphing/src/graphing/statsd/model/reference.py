@@ -134,21 +134,21 @@ _MOST_TOLD = 10
 
 
 @dataclass(slots=True)
-class Fed:
-    """What became of what was fed; `told` are the first complaints of each reason."""
+class Outcome:
+    """What became of what was fed; `complaints` are the first complaints of each reason."""
 
     metrics: int = 0
     bad_lines: int = 0
     type_conflicts: int = 0
     refused: int = 0
-    told: list[Complaint] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
 
     def complain(self, reason: Reason, subject: str, text: str, sender: str = "") -> None:
         """Count something and keep it if there are few of its reason."""
         count = getattr(self, reason) + 1
         setattr(self, reason, count)
         if count <= _MOST_TOLD:
-            self.told.append(Complaint(reason, subject, text, sender))
+            self.complaints.append(Complaint(reason, subject, text, sender))
 
 
 TOO_MANY_BUCKETS = "there are max_buckets buckets already"
@@ -197,7 +197,7 @@ class Engine:
         """Asked for the sender of a line that is complained about."""
         self.now = Interval()
         self._rules = rules
-        self._fed = Fed()
+        self._outcome = Outcome()
         # Values of timers as they came; `_settle` reads them. A bucket is here if it is a timer.
         self._unread: dict[str, list[str]] = {}
         self._flush = 0
@@ -245,13 +245,13 @@ class Engine:
                 metrics += 1
             except (KeyError, Refused):
                 self._feed_line(line)
-        self._fed.metrics += metrics
+        self._outcome.metrics += metrics
 
     def _feed_line(self, line: str) -> None:
         try:
             metrics = parse_line(line, self._rules.tags)
         except Refused as refused:
-            self._fed.complain(Reason.BAD, line, str(refused), self.sender_of(line))
+            self._outcome.complain(Reason.BAD, line, str(refused), self.sender_of(line))
             return
         for metric in metrics:
             self.add(metric, line)
@@ -260,9 +260,9 @@ class Engine:
         """Add one metric, or complain about it. `line` is where it stood."""
         bucket, kind = metric.bucket, metric.kind
         if self._admit(bucket, kind, line) and self._put(metric):
-            self._fed.metrics += 1
+            self._outcome.metrics += 1
         elif bucket in self.now.of(kind):
-            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_VALUES, self.sender_of(line))
+            self._outcome.complain(Reason.REFUSED, bucket, TOO_MANY_VALUES, self.sender_of(line))
 
     def _put(self, metric: Metric) -> bool:
         """Put a metric into its bucket; return False if that has as many as it may have."""
@@ -297,11 +297,11 @@ class Engine:
         if bucket in buckets:
             return True
         if len(self.now) >= self._rules.max_buckets:
-            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_BUCKETS, self.sender_of(line))
+            self._outcome.complain(Reason.REFUSED, bucket, TOO_MANY_BUCKETS, self.sender_of(line))
             return False
         reason = self._rules.conflict(self.now, bucket, kind)
         if reason:
-            self._fed.complain(Reason.CONFLICT, bucket, reason, self.sender_of(line))
+            self._outcome.complain(Reason.CONFLICT, bucket, reason, self.sender_of(line))
             return False
         buckets[bucket] = _NOTHING[kind]()
         if kind is Kind.TIMER:
@@ -326,13 +326,13 @@ class Engine:
                 self._feed_line(f"{bucket}:{text}|ms")
             return
         known += values
-        self._fed.metrics += len(values)
+        self._outcome.metrics += len(values)
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed since the last call."""
         self._settle_all()
-        fed, self._fed = self._fed, Fed()
-        return fed
+        outcome, self._outcome = self._outcome, Outcome()
+        return outcome
 
     def interval(self) -> Interval:
         """Return the interval in progress. Not to be changed."""
