@@ -50,8 +50,8 @@ def changes(before: Content, after: Content, now: int) -> list[tuple[int, float]
     """(timestamp, number) of the points that were written between two states of one file, as of `now`.
 
     carbon writes a point into the finest archive that reaches back to it, and makes the coarser slots of it. Those
-    follow when the points are written elsewhere, so they are left out. In the one slot in which the finer archive ends,
-    a late point that went into the coarser one alone cannot be told apart from what was made of finer ones: it is left out.
+    follow when the points are written elsewhere, so they are left out. So is a late point that went into the coarser
+    one alone, in the one slot in which the finer archive ends: it looks like what was made of finer ones.
     """
     found: dict[int, float] = {}
     known: set[int] = set()

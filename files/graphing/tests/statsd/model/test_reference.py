@@ -214,9 +214,8 @@ def test_values_of_kv_are_kept_as_they_are_until_the_flush():
 
 def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
     engine = Engine(PLAIN)
-    complaints = outcome_of(
-        engine, b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9"
-    ).complaints
+    lines = b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9"
+    complaints = outcome_of(engine, lines).complaints
     assert [complaint.text for complaint in complaints] == [
         "it is one of the gauges, not of the counters",
         "it is one of the gauges, not of the values",

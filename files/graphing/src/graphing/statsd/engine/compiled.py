@@ -154,9 +154,8 @@ class CompiledEngine:
         self._table.refused = 0
         if refused:
             name = self._table.take_refused_name()
-            outcome.complain(
-                Reason.REFUSED, decode(name or b""), TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES, ""
-            )
+            why = TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES
+            outcome.complain(Reason.REFUSED, decode(name or b""), why, "")
             outcome.refused += refused - 1
         return outcome
 
