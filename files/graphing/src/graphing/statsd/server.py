@@ -105,7 +105,7 @@ class Server:
         self._door = HttpDoor(listener, self._subject.status) if listener else None
         self._key_flush: KeyFlush | None = None
         self._repeater: Repeater | None = None
-        self._look_on()
+        self._make_taps()
 
     @property
     def _engine(self) -> AnyEngine:
@@ -114,8 +114,8 @@ class Server:
     def run(self) -> None:
         """Serve until a signal, then save or flush what is in memory."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
-        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reloading", True))
+            signal.signal(number, self._note_stop)
+        signal.signal(signal.SIGHUP, self._note_reload)
         self._sender.start()
         self._take_over()
         _log.info("aggregating with the %s engine", self._engine.name)
@@ -123,12 +123,18 @@ class Server:
         while not self._stopping:
             self._intake.receive(self._turn_seconds())
             self._keep_time()
-            self._flush_on()
-            self._attend()
+            self._continue_flush()
+            self._serve_others()
         self._hand_over()
 
-    def _look_on(self) -> None:
-        """Let those look on whom the settings name."""
+    def _note_stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _note_reload(self, *_: object) -> None:
+        self._reloading = True
+
+    def _make_taps(self) -> None:
+        """Let those see each reception whom the settings name: the log of busiest keys, the repeater, the dump."""
         settings = self._settings
         self._key_flush = KeyFlush(settings.key_flush) if settings.key_flush.interval else None
         self._repeater = Repeater(settings.repeater) if settings.repeater.servers else None
@@ -141,7 +147,7 @@ class Server:
             taps.append(_dump)
         self._intake.taps = taps
 
-    def _attend(self) -> None:
+    def _serve_others(self) -> None:
         """Serve all but the metrics."""
         for other in (self._console, self._door, self._key_flush, self._repeater):
             if other:
@@ -200,7 +206,7 @@ class Server:
 
     # Flushing
 
-    def _flush_on(self) -> None:
+    def _continue_flush(self) -> None:
         """Go on with the flush, and forget in the log what is on disk."""
         if self._flusher.busy:
             self._flusher.turn()
@@ -239,7 +245,7 @@ class Server:
             self._reschedule(next_end, next_end - (self._interval_end - self._seconds))
         if self._repeater:
             self._repeater.close()
-        self._look_on()
+        self._make_taps()
         _log.info("reloaded %s", self._config)
 
     # Succession
