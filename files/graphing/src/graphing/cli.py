@@ -98,7 +98,7 @@ def _run_watchdog(options: argparse.Namespace) -> int:
 def _add_sniff(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("sniff", help="show the events and lines that come in, by ngrep, and count them")
     sniff.add_arguments(command)
-    command.set_defaults(run=lambda found: sniff.run(sniff.wanted(found), sys.stdout))
+    command.set_defaults(run=lambda found: sniff.run(sniff.read_options(found), sys.stdout))
 
 
 def _good(config: Path) -> int:

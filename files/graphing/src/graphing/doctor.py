@@ -33,22 +33,22 @@ def examine(settings: Settings) -> list[Verdict]:
     """
     lookout = Lookout(settings)
     sent = round(time.time(), 3)
-    lookout.sights(sent, sent)  # what there was before
+    lookout.sightings(sent, sent)  # what there was before
     lookout.send(sent)
     deadline = time.monotonic() + 2 * lookout.interval + 10
     broken_since: float | None = None
     while True:
         now = time.time()
-        sights = lookout.sights(sent, now)
-        if all(map(canary.arrived, sights)):
+        sightings = lookout.sightings(sent, now)
+        if all(map(canary.arrived, sightings)):
             break
         clock = time.monotonic()
-        broken_since = (broken_since or clock) if any(map(canary.broken, sights)) else None
+        broken_since = (broken_since or clock) if any(map(canary.broken, sightings)) else None
         if clock >= deadline or (broken_since and clock - broken_since >= _BROKEN_SECONDS):
             break
         time.sleep(_POLL_SECONDS)
     now = time.time()
-    return in_order([*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)])
+    return in_order([*lookout.judge(sightings, now), state.judge(state.read(settings.watchdog.state_file), now)])
 
 
 def json_text(verdicts: Iterable[Verdict]) -> str:

@@ -14,7 +14,7 @@ from ports import reserve_port
 
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
 from graphing.checks.aggregator import Report
-from graphing.checks.canary import Sight
+from graphing.checks.canary import Sighting
 from graphing.checks.carbon import Counts
 from graphing.checks.disk import Space
 from graphing.checks.drops import Queue
@@ -89,7 +89,7 @@ def test_causes_come_before_symptoms(bad, first):
 
 # The canary
 
-THERE = Sight(
+THERE = Sighting(
     "event",
     "8125/udp",
     since=NOW,

@@ -1,11 +1,12 @@
 """All checks in turn, with what must be remembered between two looks: the rounds of the doctor and of the watchdog."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from graphing.carboncache import query
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
-from graphing.checks.canary import Sight
+from graphing.checks.canary import Sighting
 from graphing.checks.settings import Settings
 from graphing.checks.verdict import State, Verdict, in_order
 from graphing.core.config import ConfigError
@@ -20,7 +21,7 @@ _FILE_SECONDS = 600.0
 
 
 class Lookout:
-    """Looks at this host. A round is `send`, `sights` (as often as is wanted) and `judge`."""
+    """Looks at this host. A round is `send`, `sightings` (as often as is wanted) and `judge`."""
 
     def __init__(self, settings: Settings) -> None:
         """Read the aggregator's settings too; raise ConfigError if they can't be used."""
@@ -52,7 +53,7 @@ class Lookout:
         if self._settings.carbon.port:
             self._line_trouble = canary.send_line("127.0.0.1", self._settings.carbon.port, now)
 
-    def sights(self, since: float, now: float) -> list[Sight]:
+    def sightings(self, since: float, now: float) -> list[Sighting]:
         """Look along both ways for what was sent at `since` or later."""
         statsd, carbon_here = self._statsd_file.settings, bool(self._settings.carbon.port)
         self._ask_aggregator(statsd, now)
@@ -62,9 +63,9 @@ class Lookout:
         where = self._settings.web.render
         rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
-        def sight(check: str, to: str, name: str) -> Sight:
+        def sight(check: str, to: str, name: str) -> Sighting:
             filed, trouble = self._filed(name, now)
-            return Sight(
+            return Sighting(
                 check,
                 to,
                 since,
@@ -89,7 +90,7 @@ class Lookout:
             found.append(sight("line", f"{self._settings.carbon.port}/tcp", canary.LINE))
         return found
 
-    def _with_aggregator(self, sight: Sight, statsd: StatsdSettings) -> Sight:
+    def _with_aggregator(self, sight: Sighting, statsd: StatsdSettings) -> Sighting:
         socket = self._event_trouble
         if not socket and not self._queues[-1].sockets:
             socket = f"nobody listens on {statsd.statsd.port}/udp"
@@ -97,14 +98,12 @@ class Lookout:
         latest = self._reports[-1] if self._reports and not self._report_trouble else None
         if statsd.carbon.host not in _LOCAL or statsd.carbon.port != self._settings.carbon.port:
             relay = latest.failing.get("carbon", "") if latest else ""
-        return Sight(
-            **{
-                **vars(sight),
-                "socket": socket,
-                "aggregator": self._report_trouble or self._takes_nothing(),
-                "relay": relay,
-                "queued": latest.lines_queued if latest else 0,
-            }
+        return replace(
+            sight,
+            socket=socket,
+            aggregator=self._report_trouble or self._takes_nothing(),
+            relay=relay,
+            queued=latest.lines_queued if latest else 0,
         )
 
     def _takes_nothing(self) -> str:
@@ -120,10 +119,10 @@ class Lookout:
             return "it answers, but takes no datagrams"
         return ""
 
-    def judge(self, sights: list[Sight], now: float) -> list[Verdict]:
+    def judge(self, sightings: list[Sighting], now: float) -> list[Verdict]:
         """Return what all checks say, what is worst first, and measure what is measured once a round."""
         settings, statsd = self._settings, self._statsd_file.settings
-        verdicts = [canary.judge(sight, now) for sight in sights]
+        verdicts = [canary.judge(sight, now) for sight in sightings]
         verdicts.append(self._services())
         if self._statsd_file.trouble:
             remedy = "Run playbooks/site.yml, which writes it."

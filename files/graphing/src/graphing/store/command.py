@@ -44,7 +44,7 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
             found = retention.survey(store, rules)
             return {
                 "text": retention.report(found, store.root),
-                "wrong": len(found.wrong),
+                "wrong": len(found.mismatches),
                 "batch": found.batch,
                 "changed": 0,
                 "refusal": "" if found.fits else retention.refusal(found, store.root),
