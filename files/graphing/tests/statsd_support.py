@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from graphing.statsd.model.naming import conflict_in_plain
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Rules
+from graphing.statsd.model.reference import BucketRules
 
-PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
+PLAIN = BucketRules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 
 EVERY_LINE = [
     b"%s:%s|%s%s" % parts

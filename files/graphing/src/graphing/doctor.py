@@ -10,7 +10,7 @@ from typing import TextIO
 
 from graphing.checks import canary
 from graphing.checks.lookout import Lookout
-from graphing.checks.settings import Settings
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import Verdict, exit_status, in_order, summary
 from graphing.watchdog import state
 
@@ -19,14 +19,14 @@ _BROKEN_SECONDS = 5.0
 """A hop may be closed for a moment, while a service restarts."""
 
 
-def run(settings: Settings, as_json: bool, out: TextIO) -> int:
+def run(settings: CheckSettings, as_json: bool, out: TextIO) -> int:
     """Look once, print what was found, and return the exit status. Raises ConfigError."""
     verdicts = examine(settings)
     out.write(json_text(verdicts) if as_json else "\n".join([*table(verdicts), ""]))
     return exit_status(verdicts)
 
 
-def examine(settings: Settings) -> list[Verdict]:
+def examine(settings: CheckSettings) -> list[Verdict]:
     """Send the canaries, wait until they have arrived or can't, and judge everything, what is worst first.
 
     Raises ConfigError.

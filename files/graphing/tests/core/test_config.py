@@ -8,7 +8,7 @@ from support import PACKAGE
 
 from graphing.cli import main
 from graphing.core.config import ConfigError
-from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.settings import StatsdSettings, read_settings
 
 EXAMPLE = PACKAGE / "statsd.example.toml"
 
@@ -23,13 +23,13 @@ def complaints(tmp_path, content):
 
 def test_an_empty_file_gives_the_defaults(tmp_path):
     (tmp_path / "empty.toml").touch()
-    assert read_settings(tmp_path / "empty.toml") == Settings()
+    assert read_settings(tmp_path / "empty.toml") == StatsdSettings()
 
 
 def test_the_example_holds_every_key_with_its_default():
-    assert read_settings(EXAMPLE) == Settings()
+    assert read_settings(EXAMPLE) == StatsdSettings()
     written = tomllib.loads(EXAMPLE.read_text())
-    known = asdict(Settings())
+    known = asdict(StatsdSettings())
     assert {table: set(keys) for table, keys in written.items()} == {table: set(keys) for table, keys in known.items()}
 
 

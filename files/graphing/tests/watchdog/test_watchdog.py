@@ -15,7 +15,7 @@ from ports import reserve_port
 from programs import DEADLINE, Program, wait_for
 from support import PACKAGE, Carbon, Daemon, send, toml_text, udp_socket
 
-from graphing.checks.settings import Settings, read_settings
+from graphing.checks.settings import CheckSettings, read_settings
 
 SOURCE = PACKAGE / "src"
 EXAMPLE = PACKAGE / "checks.example.toml"
@@ -330,10 +330,10 @@ def test_bad_settings_are_named(tmp_path, command, text, complaint):
 
 
 def test_the_example_holds_every_key_with_its_default():
-    assert read_settings(EXAMPLE) == Settings()
+    assert read_settings(EXAMPLE) == CheckSettings()
     written = tomllib.loads(EXAMPLE.read_text())
     assert {table: set(keys) for table, keys in written.items()} == {
-        table: set(keys) for table, keys in asdict(Settings()).items()
+        table: set(keys) for table, keys in asdict(CheckSettings()).items()
     }
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from graphing.carboncache import query
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
 from graphing.checks.canary import Sighting
-from graphing.checks.settings import Settings
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import State, Verdict, in_order
 from graphing.core.config import ConfigError
-from graphing.statsd.settings import Settings as StatsdSettings
+from graphing.statsd.settings import StatsdSettings
 from graphing.statsd.settings import read_settings as read_statsd_settings
 from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
@@ -23,7 +23,7 @@ _FILE_SECONDS = 600.0
 class Lookout:
     """Looks at this host. A round is `send`, `sightings` (as often as is wanted) and `judge`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CheckSettings) -> None:
         """Read the aggregator's settings too; raise ConfigError if they can't be used."""
         self._settings = settings
         self._statsd_file = _StatsdFile(settings.statsd.config)
@@ -31,7 +31,7 @@ class Lookout:
         self._canaries = 0
         self._cached: dict[str, dict[str, dict[float, float]]] = {}
         self._cache_troubles: dict[str, str] = {}
-        self._counts: dict[str, carbon.Counts] = {}
+        self._counts: dict[str, carbon.CacheCounts] = {}
         self._closed: dict[str, str] = {}
         self._reports: list[aggregator.Report] = []
         self._report_trouble = ""

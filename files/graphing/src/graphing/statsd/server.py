@@ -29,7 +29,7 @@ from graphing.statsd.model.protocol import decode
 from graphing.statsd.outward.flusher import Flusher
 from graphing.statsd.outward.repeater import Repeater
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.settings import StatsdSettings, read_settings
 from graphing.statsd.survival import state, succession
 
 _TURN = 0.1
@@ -52,7 +52,7 @@ _FIXED = {
 _log = logging.getLogger(__name__)
 
 
-def main(settings: Settings, config: Path) -> int:
+def main(settings: StatsdSettings, config: Path) -> int:
     """Run until SIGTERM or SIGINT, reading `config` again at SIGHUP; return the exit code."""
     return_memory()
     # The sender's thread must not hold the interpreter for longer than datagrams may wait.
@@ -80,7 +80,7 @@ def main(settings: Settings, config: Path) -> int:
 class Server:
     """One running aggregator. Raises OSError if it can't get what it needs."""
 
-    def __init__(self, settings: Settings, config: Path, engine: AnyEngine, sockets: Sockets) -> None:
+    def __init__(self, settings: StatsdSettings, config: Path, engine: AnyEngine, sockets: Sockets) -> None:
         self._settings = settings
         self._config = config
         self._naming = settings.statsd.naming()
@@ -314,7 +314,7 @@ class Server:
         try:
             state.save(
                 Path(statsd.state_file),
-                state.State(
+                state.SavedState(
                     interval_end=self._interval_end,
                     seconds=self._seconds,
                     interval=self._engine.interval(),

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from graphing.core import humanize
 from graphing.store import StoreError, swap
-from graphing.store.rules import Rules
+from graphing.store.rules import StorageRules
 from graphing.store.tree import Store, files
 from graphing.whisperfile.content import decode, encode
 from graphing.whisperfile.layout import Broken, Layout, decode_layout, same
@@ -59,7 +59,7 @@ class Mismatch:
 
 
 @dataclass
-class Survey:
+class RetentionSurvey:
     """All files of a tree, compared with the rules."""
 
     right: int = 0
@@ -85,9 +85,9 @@ class Survey:
         return max(1, -(-len(self.mismatches) // batches))
 
 
-def survey(store: Store, rules: Rules) -> Survey:
+def survey(store: Store, rules: StorageRules) -> RetentionSurvey:
     """Compare every file with the rules, and measure on a few how long changing them takes. Changes nothing."""
-    found = Survey()
+    found = RetentionSurvey()
     for path in files(store.root):
         try:
             mismatch = _compare(store, path, rules)
@@ -107,7 +107,7 @@ def survey(store: Store, rules: Rules) -> Survey:
 
 
 def apply(
-    store: Store, rules: Rules, backup: Path, after: PurePosixPath | None, limit: int
+    store: Store, rules: StorageRules, backup: Path, after: PurePosixPath | None, limit: int
 ) -> tuple[int, PurePosixPath | None]:
     """Change up to `limit` files behind `after`, which are kept in `backup` as they were; how many, and the last one.
 
@@ -145,7 +145,7 @@ def is_backup(folder: Path) -> bool:
     return (folder / _MARK).is_file()
 
 
-def report(found: Survey, root: Path) -> str:
+def report(found: RetentionSurvey, root: Path) -> str:
     """The survey in words."""
     total = found.right + len(found.mismatches) + len(found.broken) + found.nameless
     others = len(found.mismatches)
@@ -178,7 +178,7 @@ def report(found: Survey, root: Path) -> str:
     return "\n".join(lines)
 
 
-def refusal(found: Survey, root: Path) -> str:
+def refusal(found: RetentionSurvey, root: Path) -> str:
     """Why it would not fit."""
     files = humanize.number(len(found.mismatches))
     return (
@@ -188,7 +188,7 @@ def refusal(found: Survey, root: Path) -> str:
     )
 
 
-def _compare(store: Store, path: PurePosixPath, rules: Rules) -> Mismatch | None:
+def _compare(store: Store, path: PurePosixPath, rules: StorageRules) -> Mismatch | None:
     """The file if it is wrong. Raises Broken, FileNotFoundError, and LookupError without a name."""
     with (store.root / path).open("rb", buffering=0) as file:
         layout = decode_layout(file.read(_HEADER))
@@ -223,7 +223,7 @@ def may_take(root: Path) -> int:
     return max(0, disk.f_bavail * disk.f_frsize - _RESERVE)
 
 
-def _measure(root: Path, found: Survey) -> None:
+def _measure(root: Path, found: RetentionSurvey) -> None:
     found.free = may_take(root)
     moved = [mismatch for mismatch in found.mismatches if mismatch.moves_numbers]
     samples = moved[:: max(1, len(moved) // _SAMPLES)][:_SAMPLES]

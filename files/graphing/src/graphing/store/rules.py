@@ -23,7 +23,7 @@ class _Rule(NamedTuple):
     """What the section says: archives, or a method and a factor."""
 
 
-class Rules:
+class StorageRules:
     """The rules of one directory of configuration. Raises StoreError for what carbon would refuse."""
 
     def __init__(self, folder: Path) -> None:

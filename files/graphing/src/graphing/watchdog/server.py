@@ -7,7 +7,7 @@ import time
 
 from graphing.checks.canary import Sighting
 from graphing.checks.lookout import Lookout
-from graphing.checks.settings import Settings
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import State, Verdict
 from graphing.core.config import ConfigError
 from graphing.core.log import RateLimitedLog
@@ -19,7 +19,7 @@ from graphing.watchdog.notify import Notifier
 _log = logging.getLogger(__name__)
 
 
-def main(settings: Settings) -> int:
+def main(settings: CheckSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     try:
         watchdog = Watchdog(settings)
@@ -44,7 +44,7 @@ def main(settings: Settings) -> int:
 class Watchdog:
     """What is remembered from look to look. Raises ConfigError if the aggregator's settings can't be used."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CheckSettings) -> None:
         self._settings = settings.watchdog
         self._lookout = Lookout(settings)
         self._began = time.monotonic()

@@ -15,8 +15,8 @@ from graphing.statsd.model import partial
 from graphing.statsd.model.lines import Form
 from graphing.statsd.model.naming import etsy, plain
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Interval, Rules
-from graphing.statsd.settings import Histogram, Statsd
+from graphing.statsd.model.reference import BucketRules, Interval
+from graphing.statsd.settings import Histogram, StatsdSection
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="the compiled engine is not built: bin/twin")
 
@@ -26,14 +26,16 @@ FORMS = [
     Form(etsy("stats", "end", PREFIXES, "statsd", False), (50,), (Histogram("t", (1, 10, math.inf)),), 7, 1700000010),
 ]
 RULES = [
-    Statsd().rules(),
-    Statsd(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
-    Statsd(delete_idle=("counters", "gauges"), tags="graphite").rules(),
-    Statsd(gauge_flushes=2, max_buckets=4, max_values=3).rules(),
-    Statsd(namespace="legacy", gauge_flushes=3).rules(),
-    Statsd(gauge_flushes=1).rules(),
-    Statsd(prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")).rules(),
-    Statsd(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
+    StatsdSection().rules(),
+    StatsdSection(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
+    StatsdSection(delete_idle=("counters", "gauges"), tags="graphite").rules(),
+    StatsdSection(gauge_flushes=2, max_buckets=4, max_values=3).rules(),
+    StatsdSection(namespace="legacy", gauge_flushes=3).rules(),
+    StatsdSection(gauge_flushes=1).rules(),
+    StatsdSection(
+        prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")
+    ).rules(),
+    StatsdSection(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
 ]
 
 
@@ -79,7 +81,7 @@ def assert_same(steps, rules, form):
             read = [partial.read(kept + last).interval for kept, (last, _) in zip(records, (mine, its), strict=True)]
             assert normal(read[0]) == normal(read[1])
             records = [b"", b""]
-        elif isinstance(step, Rules):
+        elif isinstance(step, BucketRules):
             for engine in engines:
                 engine.configure(step)
         else:
@@ -161,7 +163,9 @@ def test_many_buckets_and_values():
     lines += [f"busy:{chance.gauss(100, 15)!r}|ms" for _ in range(5_000)]
     chance.shuffle(lines)
     blobs = ["\n".join(lines[start : start + 500]).encode() for start in range(0, len(lines), 500)]
-    assert_same([*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], Statsd().rules(), FORMS[0])
+    assert_same(
+        [*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], StatsdSection().rules(), FORMS[0]
+    )
 
 
 @settings(max_examples=300)
@@ -170,14 +174,14 @@ def test_sums_and_the_shortest_digits(values):
     interval = Interval(timers={"t": values}, gauges={f"g{index}": value for index, value in enumerate(values)})
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Statsd().rules())
+        engine = make_engine(name, StatsdSection().rules())
         engine.restore(interval)
         results.append(flush(engine, FORMS[0])[1])
     assert results[0] == results[1]
 
 
 def test_names_of_dead_buckets_do_not_pile_up():
-    engine = make_engine("compiled", Statsd(namespace="etsy", delete_idle=("counters",)).rules())
+    engine = make_engine("compiled", StatsdSection(namespace="etsy", delete_idle=("counters",)).rules())
     for flushes in range(30):
         engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(2_000)).encode())
         engine.feed(b"always:1|c")
@@ -213,13 +217,13 @@ def test_a_flush_may_take_its_time():
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (Rules(), Rules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
-        (Rules(forget=frozenset(PREFIXES)), Rules()),
-        (Rules(), Rules(gauge_flushes=1)),
-        (Rules(gauge_flushes=3), Rules(gauge_flushes=2)),
-        (Rules(gauge_flushes=2), Rules(gauge_flushes=1)),
-        (Rules(tags=True), Rules()),
-        (Rules(gauge_flushes=1), Rules()),
+        (BucketRules(), BucketRules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
+        (BucketRules(forget=frozenset(PREFIXES)), BucketRules()),
+        (BucketRules(), BucketRules(gauge_flushes=1)),
+        (BucketRules(gauge_flushes=3), BucketRules(gauge_flushes=2)),
+        (BucketRules(gauge_flushes=2), BucketRules(gauge_flushes=1)),
+        (BucketRules(tags=True), BucketRules()),
+        (BucketRules(gauge_flushes=1), BucketRules()),
     ],
 )
 def test_rules_may_change_at_any_time(before, after):
@@ -238,7 +242,7 @@ TAGGED = b"a:1|c|#x:1\na:2|c|#x:2\nt:1|ms|@0.5|#x:1\nt:2|ms|#x:2\nt:3|ms\ng:4|g|
 
 @pytest.mark.parametrize("forget", [(), ("counters", "timers", "gauges", "sets")])
 def test_tags_may_be_dropped_from_now_on(forget):
-    tagged, plain_ = (Statsd(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
+    tagged, plain_ = (StatsdSection(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
     lines = TAGGED.replace(b"|#x:1", b"").replace(b"t:", b"t,x=1:").replace(b"a:", b"a;x=1:")
     assert_same([TAGGED, "cut", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
     assert_same([TAGGED, "flush", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
@@ -258,7 +262,7 @@ def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
     """While a flush takes its time, what it forgets is still there; a dated value may have its name."""
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Statsd(delete_idle=("counters",)).rules())
+        engine = make_engine(name, StatsdSection(delete_idle=("counters",)).rules())
         engine.feed(b"a:1|c")
         engine.cut()
         slow = engine.begin_flush(FORMS[0])
@@ -272,7 +276,7 @@ def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
 def test_what_was_taken_once_is_not_refused_after_a_restart():
     saved = Interval(timers={"t": [1.0, 2.0, 3.0]}, unsent={"t": 4.0}, sets={"s": {"a", "b", "c"}}, gauges={"g": 1.0})
     for name in ("python", "compiled"):
-        engine = make_engine(name, Rules(max_values=2))
+        engine = make_engine(name, BucketRules(max_values=2))
         engine.restore(saved)
         assert normal(engine.interval()) == normal(saved)
         engine.feed(b"t:1|ms")
@@ -282,7 +286,7 @@ def test_what_was_taken_once_is_not_refused_after_a_restart():
 def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_nothing():
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Rules(gauge_flushes=2))
+        engine = make_engine(name, BucketRules(gauge_flushes=2))
         engine.feed(b"g:5|g")
         flush(engine, FORMS[0])
         engine.cut()
@@ -294,7 +298,7 @@ def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_noth
 
 
 def test_a_refused_bucket_may_be_gone_when_it_is_named():
-    engine = make_engine("compiled", Rules(max_values=1, forget=frozenset([Kind.COUNTER])))
+    engine = make_engine("compiled", BucketRules(max_values=1, forget=frozenset([Kind.COUNTER])))
     for flushes in range(11):
         engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(1_000)).encode())
         flush(engine, FORMS[0])
@@ -335,7 +339,7 @@ def test_new_buckets_are_asked_for_only_if_something_may_be_against_them(line, i
     "lines", [b"t.histogram.bin_10:1|g\nt:1|ms", b"t:1|ms\nt.histogram.bin_10:1|g", b"a.b:1|c\na.b.c:1|ms\na.bc:1|c"]
 )
 def test_bins_and_own_names_are_in_the_way_of_new_buckets(lines):
-    rules = Statsd(prefix="", health_prefix="a.b", histograms=(Histogram("t", (1, 10, math.inf)),)).rules()
+    rules = StatsdSection(prefix="", health_prefix="a.b", histograms=(Histogram("t", (1, 10, math.inf)),)).rules()
     assert_same([lines, "flush"], rules, FORMS[0])
     engine = make_engine("compiled", rules)
     engine.feed(lines)
@@ -343,7 +347,9 @@ def test_bins_and_own_names_are_in_the_way_of_new_buckets(lines):
 
 
 def test_a_rule_that_is_not_known_here_is_asked_about_every_new_bucket():
-    engine = make_engine("compiled", Rules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None))
+    engine = make_engine(
+        "compiled", BucketRules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None)
+    )
     engine.feed(b"a:1|c\nb:1|c\na:1|c")
     assert counts(engine.collect_outcome()) == (2, 0, 1, 0)
 

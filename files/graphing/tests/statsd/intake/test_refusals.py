@@ -17,7 +17,7 @@ from graphing.checks.verdict import State
 from graphing.statsd.engine.choice import make_engine
 from graphing.statsd.intake import refusals
 from graphing.statsd.intake.refusals import Refusals, name_of
-from graphing.statsd.model.reference import Complaint, Outcome, Reason, Rules
+from graphing.statsd.model.reference import BucketRules, Complaint, Outcome, Reason
 
 
 class Clock:
@@ -124,7 +124,7 @@ def test_both_sides_mean_the_same_slots():
 
 
 def test_both_engines_hand_over_enough_to_name_the_busiest(engine_name, clock):
-    engine, seen = make_engine(engine_name, Rules(max_buckets=4, max_values=3)), Refusals(clock)
+    engine, seen = make_engine(engine_name, BucketRules(max_buckets=4, max_values=3)), Refusals(clock)
     for _ in range(20):
         engine.feed(b"t:1|ms\n" * 8 + b"nonsense\n" * 7 + b"new%d:1|c\n" * 6 + b"good:1|c\n" * 50)
         turn = engine.collect_outcome()

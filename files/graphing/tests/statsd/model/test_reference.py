@@ -9,8 +9,8 @@ from statsd_support import DATAGRAMS, EVERY_LINE, PLAIN, normal
 
 from graphing.statsd.model.naming import conflict_in_plain
 from graphing.statsd.model.protocol import Kind, parse
-from graphing.statsd.model.reference import Engine, Interval, Rules
-from graphing.statsd.settings import Statsd
+from graphing.statsd.model.reference import BucketRules, Engine, Interval
+from graphing.statsd.settings import StatsdSection
 
 
 def after(*datagrams, rules=PLAIN):
@@ -59,7 +59,7 @@ KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
-    engine = Engine(Rules(frozenset([kind]), PLAIN.conflict))
+    engine = Engine(BucketRules(frozenset([kind]), PLAIN.conflict))
     engine.feed(b"counters:1|c\ntimers:1|ms\ngauges:1|g\nsets:x|s")
     engine.take()
     now = engine.take()
@@ -111,13 +111,13 @@ def test_in_plain_neighbours_that_do_not_collide_live_side_by_side():
 
 
 def test_without_a_prefix_the_aggregators_own_names_are_kept_for_it():
-    engine = Engine(Rules(conflict=conflict_in_plain("", "statsd", ())))
+    engine = Engine(BucketRules(conflict=conflict_in_plain("", "statsd", ())))
     complaints = outcome_of(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").complaints
     assert [complaint.subject for complaint in complaints] == ["statsd.packets", "statsd"]
 
 
 def test_in_etsys_namespaces_a_bucket_may_be_of_several_kinds():
-    now = after(b"a:1|c\na:1|g\na:1|ms\na:1|s", rules=Rules())
+    now = after(b"a:1|c\na:1|g\na:1|ms\na:1|s", rules=BucketRules())
     assert len(now) == 4
 
 
@@ -132,7 +132,7 @@ _COMMUTING = st.one_of(
 
 @given(st.lists(_COMMUTING, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))
 def test_order_does_not_matter_to_counters_timers_and_sets(orders):
-    first, second = (after("\n".join(lines).encode(), rules=Rules()) for lines in orders)
+    first, second = (after("\n".join(lines).encode(), rules=BucketRules()) for lines in orders)
     assert normal(first) == normal(second)
 
 
@@ -173,7 +173,7 @@ def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
 
 
 def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
-    engine = Engine(Rules(gauge_flushes=3))
+    engine = Engine(BucketRules(gauge_flushes=3))
     engine.feed(b"g:1|g\nother:1|g")
     assert [set(engine.take().gauges) for _ in range(2)] == [{"g", "other"}] * 2
     engine.feed(b"g:1|g")
@@ -181,13 +181,13 @@ def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
 
 
 def test_the_flushes_of_a_gauge_go_before_the_rule_for_idle_buckets():
-    engine = Engine(Statsd(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
+    engine = Engine(StatsdSection(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
     engine.feed(b"g:1|g\nc:1|c")
     assert [len(engine.take()) for _ in range(3)] == [2, 1, 0]
 
 
 def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
-    engine = Engine(Rules(max_buckets=2))
+    engine = Engine(BucketRules(max_buckets=2))
     result = outcome_of(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
     assert (result.metrics, result.refused) == (3, 1)
     assert [(complaint.reason, complaint.subject) for complaint in result.complaints] == [("refused", "c")]
@@ -195,7 +195,7 @@ def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
 
 @pytest.mark.parametrize("kind", ["ms", "s", "kv"])
 def test_beyond_the_most_values_more_are_refused_and_named(kind):
-    engine = Engine(Rules(max_values=2))
+    engine = Engine(BucketRules(max_values=2))
     result = outcome_of(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
     assert (result.metrics, result.refused) == (3, 1)
     assert result.complaints[0].subject == "a"

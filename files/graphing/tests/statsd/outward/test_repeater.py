@@ -13,7 +13,7 @@ from statsd_support import has_ipv6
 
 from graphing.statsd.outward import repeater as module
 from graphing.statsd.outward.repeater import Repeater, pack
-from graphing.statsd.settings import Repeater as Settings
+from graphing.statsd.settings import RepeaterSection as Settings
 
 RESET = b"\1\0\0\0\0\0\0\0"
 

@@ -20,7 +20,7 @@ from graphing.durable.journal import InUse
 from graphing.durable.span import Position, Span
 from graphing.statsd.outward.connection import Timing
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Carbon as Settings
+from graphing.statsd.settings import CarbonSection as Settings
 
 NOW = int(time.time())
 FAST = 100_000_000

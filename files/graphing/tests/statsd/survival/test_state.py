@@ -14,7 +14,7 @@ from graphing.statsd.survival import state
 
 
 def of(engine, **more):
-    return state.State(interval_end=1700000010, seconds=10, interval=engine.interval(), **more)
+    return state.SavedState(interval_end=1700000010, seconds=10, interval=engine.interval(), **more)
 
 
 def test_a_state_is_read_back_as_it_was(tmp_path):

@@ -40,8 +40,8 @@ class Console:
         self._commands = Commands(subject)
         self._clock = clock
         self._next_check = clock()
-        self._connections: dict[int, _Connection] = {}
-        self._active: deque[_Connection] = deque()
+        self._connections: dict[int, _ConsoleConnection] = {}
+        self._active: deque[_ConsoleConnection] = deque()
         """Those that can go on, in the order of their turns."""
         self._epoll = select.epoll()
         self._epoll.register(listener.fileno(), select.EPOLLIN)
@@ -69,10 +69,10 @@ class Console:
 
     def _accept(self) -> None:
         for connected in self._listener.accept(lambda: len(self._connections), _refuse):
-            self._connections[connected.fileno()] = _Connection(connected, self._clock())
+            self._connections[connected.fileno()] = _ConsoleConnection(connected, self._clock())
             self._epoll.register(connected.fileno(), select.EPOLLIN)
 
-    def _wake(self, connection: "_Connection", event: int) -> None:
+    def _wake(self, connection: "_ConsoleConnection", event: int) -> None:
         if connection in self._active:
             # Its turn is still to come; until then it may not say more.
             return
@@ -114,7 +114,7 @@ class Console:
             elif connection not in self._active and connection.take_unfinished(now):
                 self._active.append(connection)
 
-    def _forget(self, connection: "_Connection") -> None:
+    def _forget(self, connection: "_ConsoleConnection") -> None:
         self._epoll.unregister(connection.socket.fileno())
         del self._connections[connection.socket.fileno()]
         with contextlib.suppress(ValueError):
@@ -133,7 +133,7 @@ _DONE = -1
 _NOTHING = 0
 
 
-class _Connection:
+class _ConsoleConnection:
     """One peer: what it said, the answer under way, and what of it waits to be sent."""
 
     def __init__(self, connected: socket.socket, now: float) -> None:

@@ -13,7 +13,7 @@ from graphing.statsd.model.protocol import Kind
 from graphing.statsd.model.reference import Interval
 from graphing.statsd.outward.flusher import Flusher
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Settings
+from graphing.statsd.settings import StatsdSettings
 
 _COPY_SECONDS = 0.2
 """How old the shown interval may be: copying many buckets takes long."""
@@ -22,7 +22,9 @@ _COPY_SECONDS = 0.2
 class ServerSubject:
     """A running aggregator, as the console sees it."""
 
-    def __init__(self, settings: Settings, intake: Intake, flusher: Flusher, sender: Sender, started: float) -> None:
+    def __init__(
+        self, settings: StatsdSettings, intake: Intake, flusher: Flusher, sender: Sender, started: float
+    ) -> None:
         self.settings = settings
         self.health = "up"
         self._before = Counted()

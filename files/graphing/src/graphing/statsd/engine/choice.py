@@ -7,7 +7,7 @@ from graphing.statsd.engine.compiled import CompiledEngine
 from graphing.statsd.engine.receive import BatchReceiver, Receiver
 from graphing.statsd.model.lines import Flush, Form, IntervalFlush
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Engine, Interval, Outcome, Rules
+from graphing.statsd.model.reference import BucketRules, Engine, Interval, Outcome
 
 
 class AnyEngine(Protocol):
@@ -15,7 +15,7 @@ class AnyEngine(Protocol):
 
     name: str
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules."""
 
     def collect_outcome(self) -> Outcome:
@@ -67,7 +67,7 @@ class PythonEngine(Engine):
         return receiver
 
 
-def make_engine(choice: str, rules: Rules) -> AnyEngine:
+def make_engine(choice: str, rules: BucketRules) -> AnyEngine:
     """Return the engine that the setting `engine` asks for; raise ImportError if it is not there."""
     if choice == "python" or (choice == "auto" and not compiled.is_available()):
         return PythonEngine(rules)

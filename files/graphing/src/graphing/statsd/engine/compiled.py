@@ -11,14 +11,14 @@ from graphing.statsd.engine.receive import GatheringTime, sender_text
 from graphing.statsd.model.lines import Flush, Form, IntervalFlush, Slice
 from graphing.statsd.model.naming import Affixes, PlainConflicts
 from graphing.statsd.model.partial import KINDS, stamped_record
-from graphing.statsd.model.protocol import Kind, Metric, Refused, decode, parse_line
+from graphing.statsd.model.protocol import Kind, Malformed, Metric, decode, parse_line
 from graphing.statsd.model.reference import (
     TOO_MANY_BUCKETS,
     TOO_MANY_VALUES,
+    BucketRules,
     Interval,
     Outcome,
     Reason,
-    Rules,
     SavedItem,
     drop_tags,
     never,
@@ -30,7 +30,7 @@ from graphing.statsd.survival.datagram_log import LAYOUT
 _SENDER_SECONDS = 60.0
 """After a complaint, for so long the senders of datagrams are noted, so that the next complaint can name its own."""
 
-_UNBOUNDED = Rules().max_values
+_UNBOUNDED = BucketRules().max_values
 
 _Stamped = dict[Kind, dict[str, list[tuple[float, int]]]]
 """Per bucket of a kind: each value with its time in seconds since 1970, or 0."""
@@ -52,7 +52,7 @@ class CompiledEngine:
 
     name = "compiled"
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: BucketRules) -> None:
         self._twin: Any = import_module("graphing_twin")
         self._table = self._twin.Table(self._feed_line, int.from_bytes(os.urandom(8), "little"))
         self._stamped: _Stamped = {Kind.VALUE: {}, Kind.DATED: {}}
@@ -63,7 +63,7 @@ class CompiledEngine:
         self._rules = rules
         self.configure(rules)
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules from now on; what is there stays."""
         was, self._rules = self._rules, rules
         self._configure(rules.max_values)
@@ -86,7 +86,7 @@ class CompiledEngine:
         try:
             for metric in parse_line(line, self._rules.tags):
                 self.add(metric)
-        except Refused as refused:
+        except Malformed as refused:
             self._complain(Reason.BAD, line, str(refused))
         except Exception as error:
             self._complain(Reason.BAD, line, f"internal error: {error!r}")
@@ -282,7 +282,7 @@ class CompiledReceiver:
 _SUMMARY = leaves([])
 
 
-def _admission(rules: Rules) -> tuple[bool, bytes, dict[int, list[bytes]], bool]:
+def _admission(rules: BucketRules) -> tuple[bool, bytes, dict[int, list[bytes]], bool]:
     """Return what `Table.admit` takes."""
     conflict = rules.conflict
     if not isinstance(conflict, PlainConflicts):

@@ -25,7 +25,7 @@ _BEHIND_THE_NAME = re.compile(r"[:|{]")
 
 
 @dataclass(slots=True)
-class Named:
+class RefusedName:
     """A name and why it was refused; why and sender are those of its newest complaint."""
 
     name: str
@@ -40,7 +40,7 @@ class Named:
 class _Slot:
     received: int = 0
     refused: int = 0
-    names: dict[tuple[str, str], Named] = field(default_factory=dict)
+    names: dict[tuple[str, str], RefusedName] = field(default_factory=dict)
 
     def add(self, complaint: Complaint, values: int) -> None:
         key = (complaint.reason, name_of(complaint))
@@ -49,12 +49,12 @@ class _Slot:
         named.why = complaint.text[:_LONGEST]
         named.sender = complaint.sender[:_LONGEST] or named.sender
 
-    def _admit(self, key: tuple[str, str]) -> Named:
+    def _admit(self, key: tuple[str, str]) -> RefusedName:
         inherited = 0
         if len(self.names) >= _NAMES:
             rarest = min(self.names, key=lambda each: self.names[each].values)
             inherited = self.names.pop(rarest).values
-        self.names[key] = Named(key[1], key[0], inherited)
+        self.names[key] = RefusedName(key[1], key[0], inherited)
         return self.names[key]
 
 
@@ -109,12 +109,12 @@ class Refusals:
             "busiest": [asdict(named) for named in self._busiest()[:_LISTED]],
         }
 
-    def _busiest(self) -> list[Named]:
-        found: dict[tuple[str, str], Named] = {}
+    def _busiest(self) -> list[RefusedName]:
+        found: dict[tuple[str, str], RefusedName] = {}
         for slot in self._slots.values():
             for key, named in slot.names.items():
                 before = found.get(key)
                 values = named.values + (before.values if before else 0)
                 sender = named.sender or (before.sender if before else "")
-                found[key] = Named(named.name, named.reason, values, named.why, sender)
+                found[key] = RefusedName(named.name, named.reason, values, named.why, sender)
         return sorted(found.values(), key=lambda named: (-named.values, named.name))

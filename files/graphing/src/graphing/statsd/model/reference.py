@@ -1,7 +1,7 @@
 """The aggregation engine: metrics in, the numbers of an interval out. Pure: no clock, no I/O.
 
 Sits between `protocol` and `numbers`. It knows nothing about names in Graphite, except which two
-buckets can't exist side by side (see `Rules`). This one is the reference; `compiled` does the same, faster.
+buckets can't exist side by side (see `BucketRules`). This one is the reference; `compiled` does the same, faster.
 """
 
 import marshal
@@ -11,7 +11,7 @@ from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from graphing.statsd.model.protocol import Kind, Metric, Refused, decode, parse_line, read_number
+from graphing.statsd.model.protocol import Kind, Malformed, Metric, decode, parse_line, read_number
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ def never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class BucketRules:
     """What the configuration says about buckets."""
 
     forget: frozenset[Kind] = frozenset()
@@ -164,7 +164,7 @@ class SavedItem(NamedTuple):
     unsent: float
 
 
-def saved_items(saved: Interval, rules: Rules) -> Iterator[SavedItem]:
+def saved_items(saved: Interval, rules: BucketRules) -> Iterator[SavedItem]:
     """Yield what `rules` leave of a saved interval: several of one bucket if tags are dropped that tell them apart."""
     for kind in Kind:
         for bucket, value in saved.of(kind).items():
@@ -192,7 +192,7 @@ class Engine:
 
     name = "python"
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: BucketRules) -> None:
         self.sender_of: Callable[[str], str] = lambda _line: ""
         """Asked for the sender of a line that is complained about."""
         self.now = Interval()
@@ -204,7 +204,7 @@ class Engine:
         self._gauge_set: dict[str, int] = {}
         """The flush before which a gauge was set last."""
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules from now on; what is there stays."""
         was, self._rules = self._rules, rules
         if rules.gauge_flushes and not 0 < was.gauge_flushes <= rules.gauge_flushes:
@@ -243,14 +243,14 @@ class Engine:
                         self._feed_line(line)
                         continue
                 metrics += 1
-            except (KeyError, Refused):
+            except (KeyError, Malformed):
                 self._feed_line(line)
         self._outcome.metrics += metrics
 
     def _feed_line(self, line: str) -> None:
         try:
             metrics = parse_line(line, self._rules.tags)
-        except Refused as refused:
+        except Malformed as refused:
             self._outcome.complain(Reason.BAD, line, str(refused), self.sender_of(line))
             return
         for metric in metrics:

@@ -95,7 +95,7 @@ class Recovered:
     packets: int = 0
     """Datagrams in `lines`."""
     origin: str = ""
-    """The state file that the dead process had taken over, see `state.State.key`."""
+    """The state file that the dead process had taken over, see `state.SavedState.key`."""
 
 
 class DatagramLog:
