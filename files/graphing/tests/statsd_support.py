@@ -39,7 +39,7 @@ def has_ipv6():
     return True
 
 
-class Subject:
+class RecordedView:
     """An aggregator that has received what etsy's server had when it was recorded."""
 
     def __init__(self):

@@ -19,7 +19,7 @@ from graphing.core.systemd import notify, watchdog_period
 from graphing.statsd.admin.console import Console
 from graphing.statsd.admin.http import HttpDoor
 from graphing.statsd.admin.key_flush import KeyFlush
-from graphing.statsd.admin.view import ServerSubject
+from graphing.statsd.admin.view import ServerView
 from graphing.statsd.engine.choice import AnyEngine, make_engine
 from graphing.statsd.intake.intake import Intake
 from graphing.statsd.intake.sockets import Sockets, console_listener, open_sockets, status_listener
@@ -98,11 +98,11 @@ class Server:
         self._log_key = self._inherited.key if self._inherited else ""
         log = succession.open_log(statsd.datagram_log, self._log_key)
         self._intake = Intake(engine, log, sockets, Counted())
-        self._subject = ServerSubject(settings, self._intake, self._flusher, self._sender, time.time())
+        self._view = ServerView(settings, self._intake, self._flusher, self._sender, time.time())
         listener = console_listener(settings.console)
-        self._console = Console(listener, self._subject) if listener else None
+        self._console = Console(listener, self._view) if listener else None
         listener = status_listener(settings.console)
-        self._door = HttpDoor(listener, self._subject.status) if listener else None
+        self._door = HttpDoor(listener, self._view.status) if listener else None
         self._key_flush: KeyFlush | None = None
         self._repeater: Repeater | None = None
         self._make_taps()
@@ -190,12 +190,12 @@ class Server:
 
     def _end_interval(self, next_end: int) -> None:
         """Begin the flush of the interval in progress, and the next interval."""
-        self._subject.update_counts()
+        self._view.update_counts()
         self._intake.cut()
         form = self._form(self._interval_end, self._seconds)
         flush = self._engine.begin_flush(form)
         self._flusher.begin(flush, form, self._intake.counted)
-        self._subject.end_interval()
+        self._view.end_interval()
         self._intake.counted = Counted()
         self._interval_end, self._seconds = next_end, self._settings.statsd.interval
         self._intake.log.end_interval(self._interval_end, self._seconds)
@@ -235,7 +235,7 @@ class Server:
             for name in names:
                 if getattr(old, name) != getattr(new, name):
                     _log.warning("%s.%s needs a restart to change", table, name)
-        self._settings = self._subject.settings = settings
+        self._settings = self._view.settings = settings
         self._naming = settings.statsd.naming()
         self._flusher.finish()
         self._engine.configure(settings.statsd.rules())
@@ -310,7 +310,7 @@ class Server:
         statsd = self._settings.statsd
         if not statsd.state_file:
             return False
-        self._subject.update_counts()
+        self._view.update_counts()
         try:
             state.save(
                 Path(statsd.state_file),

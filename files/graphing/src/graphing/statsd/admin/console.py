@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from graphing.net.listener import Listener
-from graphing.statsd.admin.commands import Commands, Subject
+from graphing.statsd.admin.commands import Commands, View
 
 _CONNECTIONS = 32
 _LONGEST_LINE = 64 * 1024
@@ -35,9 +35,9 @@ _log = logging.getLogger(__name__)
 class Console:
     """The listener and its connections."""
 
-    def __init__(self, listener: socket.socket, subject: Subject, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, listener: socket.socket, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         self._listener = Listener(listener, _CONNECTIONS, "a connection to the console", _log)
-        self._commands = Commands(subject)
+        self._commands = Commands(view)
         self._clock = clock
         self._next_check = clock()
         self._connections: dict[int, _ConsoleConnection] = {}

@@ -1,6 +1,6 @@
 """Health at a glance: what /healthz, /readyz and /statusz say of a running aggregator. Pure.
 
-`ServerSubject` takes the snapshot, `http` carries the answer.
+`ServerView` takes the snapshot, `http` carries the answer.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the side doors may ask and do: the management console, see `console.Subject`, and the page of health."""
+"""What the management ports may ask and do: the console, see `commands.View`, and the page of health."""
 
 import time
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _COPY_SECONDS = 0.2
 """How old the shown interval may be: copying many buckets takes long."""
 
 
-class ServerSubject:
+class ServerView:
     """A running aggregator, as the console sees it."""
 
     def __init__(
