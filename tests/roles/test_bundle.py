@@ -58,7 +58,7 @@ def test_the_same_source_gives_the_same_bytes_whenever_and_wherever_it_was_check
     assert one.name == two.name
 
 
-@pytest.mark.parametrize("changed", ["src/graphing/line.py", "requirements.txt"])
+@pytest.mark.parametrize("changed", ["src/graphing/core/line.py", "requirements.txt"])
 def test_another_source_gives_others_beside_it(source, outdir, changed):
     one, first = bundle(source, outdir)
     (source / changed).write_text((source / changed).read_text() + "# more\n")

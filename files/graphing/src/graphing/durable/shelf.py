@@ -126,7 +126,7 @@ class Shelf:
             uncommitted = self._spool.end.lines - self._delivery.end.lines
             return self._inbox.lines + uncommitted + self._delivery.lines()
 
-    def take_counts(self) -> ShelfCounts:
+    def collect_counts(self) -> ShelfCounts:
         """Return what was counted since the last call.
 
         What was sent on a connection that then broke is queued again, and taken off what is sent after it.

@@ -90,7 +90,7 @@ class Server:
         self._watchdog = watchdog_period()
         self._next_watchdog = 0.0
         self._flushed_at: dict[int, int] = {}
-        """Of each complete flush that may not be durable yet: its time, and how many cuts there had been."""
+        """Of each complete flush that may not be durable yet: its time, and how often the log had been compacted."""
         self._sender = Sender(settings.carbon)
         self._flusher = Flusher(self._sender)
         statsd = settings.statsd
@@ -191,7 +191,7 @@ class Server:
     def _end_interval(self, next_end: int) -> None:
         """Begin the flush of the interval in progress, and the next interval."""
         self._view.update_counts()
-        self._intake.cut()
+        self._intake.compact_log()
         form = self._form(self._interval_end, self._seconds)
         flush = self._engine.begin_flush(form)
         self._flusher.begin(flush, form, self._intake.counted)
@@ -211,15 +211,15 @@ class Server:
         if self._flusher.busy:
             self._flusher.turn()
             if not self._flusher.busy:
-                self._flushed_at[self._flusher.last_flush] = self._intake.cuts
+                self._flushed_at[self._flusher.last_flush] = self._intake.compactions
         if not self._flushed_at:
             return
         durable = self._sender.durable()
-        # What the flush left for the next interval is in the log's files after one more cut.
-        done = [end for end, cuts in self._flushed_at.items() if end <= durable and self._intake.cuts > cuts]
+        # What the flush left for the next interval is in the log's files once it is compacted again.
+        done = [end for end, count in self._flushed_at.items() if end <= durable and self._intake.compactions > count]
         if done:
             self._intake.log.flushed(max(done))
-            self._flushed_at = {end: cuts for end, cuts in self._flushed_at.items() if end not in done}
+            self._flushed_at = {end: count for end, count in self._flushed_at.items() if end not in done}
 
     # Reloading
 
@@ -269,7 +269,7 @@ class Server:
             if inherited.end:
                 self._interval_end, self._seconds = inherited.end, inherited.seconds
         intake.log.begin(self._interval_end, self._seconds)
-        intake.cut()
+        intake.compact_log()
         intake.log.publish()
         succession.settle(self._settings.statsd.state_file)
         if inherited:

@@ -158,7 +158,7 @@ def _remove(store: Store, series: Stale, before: int) -> bool:
     path = store.root / series.path
     try:
         created = path.stat().st_mtime
-        taken = swap.take(
+        taken = swap.remove_file(
             path, lambda raw: _newest(raw, created) >= before or bool(store.carbon.waiting([series.name]))
         )
     except (FileNotFoundError, Broken):

@@ -165,7 +165,7 @@ def _leave(root: Path, move: Move) -> int:
         else:
             merged = swap.read(old)
             swap.merge(new, decode(merged))
-            taken = swap.take(old, lambda _: False)
+            taken = swap.remove_file(old, lambda _: False)
             if taken is not None and taken != merged:
                 with locking():
                     whisper.update_many(str(new), changes(decode(merged), decode(taken), int(time.time())))

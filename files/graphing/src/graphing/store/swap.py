@@ -61,7 +61,7 @@ def replace(path: Path, make: Callable[[Content], Content], keep: Path | None = 
                 whisper.file_update_many(new, sorted(points, reverse=True))
 
 
-def take(path: Path, unless: Callable[[bytes], bool]) -> bytes | None:
+def remove_file(path: Path, unless: Callable[[bytes], bool]) -> bytes | None:
     """Remove the file and return what it held when its last writer was through; None if `unless(bytes)` kept it.
 
     `unless` is asked under the lock, then again if a writer who was late has changed the file: then it is put back,

@@ -78,7 +78,7 @@ class Peer:
     def ask(self, command, answer):
         """Send a command; return as many bytes of the answer as `answer` has. The next `ask` finds any more."""
         self.send(command)
-        return self.take(len(answer))
+        return self.receive(len(answer))
 
     def send(self, data):
         while data:
@@ -87,7 +87,7 @@ class Peer:
             except BlockingIOError:
                 self.console.turn()
 
-    def take(self, size):
+    def receive(self, size):
         wait_for(lambda: self.pump() or len(self.received) >= size or self.closed, lambda: self.received)
         taken, self.received = self.received[:size], self.received[size:]
         return taken
@@ -243,7 +243,7 @@ def test_a_command_without_a_newline_is_answered_when_nothing_follows(served):
         served.clock.now += 0.1
     assert peer.received == b""
     served.clock.now += 1
-    assert peer.take(len(b"health: up\n")) == b"health: up\n"
+    assert peer.receive(len(b"health: up\n")) == b"health: up\n"
 
 
 def test_half_a_name_is_never_deleted(served):

@@ -41,7 +41,7 @@ RULES = [
 
 def flush(engine, form):
     """Return the sorted lines of an interval and what was left out of it."""
-    partial_result = engine.cut()
+    partial_result = engine.serialize_changes()
     found = engine.begin_flush(form)
     lines, left_out = [], [0, 0]
     while (part := found.slice(2)) is not None:
@@ -65,15 +65,15 @@ def normal(interval):
 
 
 def assert_same(steps, rules, form):
-    """Feed both engines; a step is a datagram, "cut", "flush", other rules, or (kind, bucket) to delete."""
+    """Feed both engines; a step is a datagram, "serialize", "flush", other rules, or (kind, bucket) to delete."""
     engines = [make_engine(name, rules) for name in ("python", "compiled")]
     records = [b"", b""]
     for step in steps:
         if isinstance(step, bytes):
             for engine in engines:
                 engine.feed(step)
-        elif step == "cut":
-            records = [kept + engine.cut() for kept, engine in zip(records, engines, strict=True)]
+        elif step == "serialize":
+            records = [kept + engine.serialize_changes() for kept, engine in zip(records, engines, strict=True)]
         elif step == "flush":
             assert normal(engines[0].interval()) == normal(engines[1].interval())
             mine, its = (flush(engine, form) for engine in engines)
@@ -133,7 +133,7 @@ STEPS = st.lists(
         BLOBS,
         BLOBS,
         DATAGRAMS,
-        st.sampled_from(["cut", "flush", "flush"]),
+        st.sampled_from(["serialize", "flush", "flush"]),
         st.tuples(st.sampled_from([*Kind]), st.sampled_from(["a", "b", "t"])),
     ),
     max_size=14,
@@ -150,7 +150,7 @@ def test_any_input(steps, rules, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_line(rules, form):
     known = b"a:1|c\nb.c:1|ms\ne:1|g\ns:x|s"
-    assert_same([known, *EVERY_LINE, "cut", *EVERY_LINE, "flush", *EVERY_LINE, "flush", "flush"], rules, form)
+    assert_same([known, *EVERY_LINE, "serialize", *EVERY_LINE, "flush", *EVERY_LINE, "flush", "flush"], rules, form)
 
 
 def test_many_buckets_and_values():
@@ -164,7 +164,7 @@ def test_many_buckets_and_values():
     chance.shuffle(lines)
     blobs = ["\n".join(lines[start : start + 500]).encode() for start in range(0, len(lines), 500)]
     assert_same(
-        [*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], StatsdSection().rules(), FORMS[0]
+        [*blobs, "flush", *blobs[:40], "serialize", *blobs[40:50], "flush", "flush"], StatsdSection().rules(), FORMS[0]
     )
 
 
@@ -201,14 +201,14 @@ def test_a_flush_may_take_its_time():
         for name in ("python", "compiled"):
             engine = make_engine(name, rules)
             engine.feed(lines)
-            engine.cut()
+            engine.serialize_changes()
             slow = engine.begin_flush(FORMS[0])
             engine.feed(more)
-            records = engine.cut()
+            records = engine.serialize_changes()
             written = []
             while (part := slow.slice(1)) is not None:
                 written += part.lines.decode().splitlines()
-            records += engine.cut()
+            records += engine.serialize_changes()
             results.append((sorted(written), normal(partial.read(records).interval), flush(engine, FORMS[0])[1]))
         assert results[0] == results[1]
         assert "stats.c.count 1 1700000010" in results[0][0]
@@ -244,7 +244,7 @@ TAGGED = b"a:1|c|#x:1\na:2|c|#x:2\nt:1|ms|@0.5|#x:1\nt:2|ms|#x:2\nt:3|ms\ng:4|g|
 def test_tags_may_be_dropped_from_now_on(forget):
     tagged, plain_ = (StatsdSection(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
     lines = TAGGED.replace(b"|#x:1", b"").replace(b"t:", b"t,x=1:").replace(b"a:", b"a;x=1:")
-    assert_same([TAGGED, "cut", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
+    assert_same([TAGGED, "serialize", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
     assert_same([TAGGED, "flush", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
 
 
@@ -264,7 +264,7 @@ def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
     for name in ("python", "compiled"):
         engine = make_engine(name, StatsdSection(delete_idle=("counters",)).rules())
         engine.feed(b"a:1|c")
-        engine.cut()
+        engine.serialize_changes()
         slow = engine.begin_flush(FORMS[0])
         engine.feed(b"a:1|g|T9\na:1|c")
         while slow.slice(9) is not None:
@@ -289,7 +289,7 @@ def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_noth
         engine = make_engine(name, BucketRules(gauge_flushes=2))
         engine.feed(b"g:5|g")
         flush(engine, FORMS[0])
-        engine.cut()
+        engine.serialize_changes()
         slow = engine.begin_flush(FORMS[0])
         engine.feed(b"g:+1|g")
         assert slow.slice(9).line_count == 1
@@ -358,21 +358,21 @@ def test_a_cut_is_wanted_before_it_gets_long():
     engine = make_engine("compiled", RULES[0])
     lines = [b"bucket%d:1|c" % index for index in range(20_000)]
     engine.feed(b"\n".join(lines[:100]))
-    assert not engine.wants_cut
+    assert not engine.wants_compaction
     engine.feed(b"\n".join(lines))
-    assert engine.wants_cut
-    engine.cut()
-    assert not engine.wants_cut
+    assert engine.wants_compaction
+    engine.serialize_changes()
+    assert not engine.wants_compaction
 
 
 def test_a_cut_is_wanted_when_a_flush_has_left_much_for_it():
     engine = make_engine("compiled", RULES[0])
     engine.feed(b"\n".join(b"a.gauge.with.a.name.%d:1|g" % index for index in range(20_000)))
-    engine.cut()
+    engine.serialize_changes()
     found = engine.begin_flush(FORMS[0])
-    assert not engine.wants_cut
-    while found.slice(1000) is not None and not engine.wants_cut:
+    assert not engine.wants_compaction
+    while found.slice(1000) is not None and not engine.wants_compaction:
         pass
-    assert engine.wants_cut
-    engine.cut()
-    assert not engine.wants_cut
+    assert engine.wants_compaction
+    engine.serialize_changes()
+    assert not engine.wants_compaction

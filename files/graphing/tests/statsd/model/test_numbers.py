@@ -21,7 +21,9 @@ def flushed(lines, seconds=10, **settings):
     engine = Engine(statsd.rules())
     engine.feed(lines.encode())
     assert engine.collect_outcome().complaints == []
-    return unstamped(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms))
+    return unstamped(
+        measurements(engine.end_interval(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms)
+    )
 
 
 def unstamped(triples):
@@ -147,8 +149,8 @@ def test_an_idle_timer_has_a_count_and_a_rate_only(namespace, rate):
     statsd = StatsdSection(namespace=namespace)
     engine = Engine(statsd.rules())
     engine.feed(b"t:1|ms")
-    engine.take()
-    got = unstamped(measurements(engine.take(), statsd.naming(), (90,), 10, (Histogram("", (10,)),)))
+    engine.end_interval()
+    got = unstamped(measurements(engine.end_interval(), statsd.naming(), (90,), 10, (Histogram("", (10,)),)))
     assert {name.rpartition(".")[2]: value for name, value in got.items()} == {"count": 0, rate: 0}
 
 
@@ -207,7 +209,7 @@ def test_every_name_is_legal_and_none_is_made_twice(parts, namespace, tags):
     for name, value, rest in parts:
         for metric in parse(f"{name}:{value}|{rest}".encode("latin-1"), tags)[0]:
             engine.add(metric)
-    interval = engine.take()
+    interval = engine.end_interval()
     for values in interval.values.values():
         # Each is sent, and Graphite keeps the last.
         del values[:-1]

@@ -49,9 +49,9 @@ def test_sets_hold_distinct_strings():
 def test_idle_buckets_go_on():
     engine = Engine(PLAIN)
     engine.feed(b"c:1|c\nt:1|ms|@0.5\ng:1|g\ns:x|s")
-    taken = engine.take()
-    assert (taken.counters, taken.unsent) == ({"c": 1}, {"t": 1})
-    assert engine.take() == Interval(counters={"c": 0}, timers={"t": []}, gauges={"g": 1}, sets={"s": set()})
+    ended = engine.end_interval()
+    assert (ended.counters, ended.unsent) == ({"c": 1}, {"t": 1})
+    assert engine.end_interval() == Interval(counters={"c": 0}, timers={"t": []}, gauges={"g": 1}, sets={"s": set()})
 
 
 KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
@@ -61,8 +61,8 @@ KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
     engine = Engine(BucketRules(frozenset([kind]), PLAIN.conflict))
     engine.feed(b"counters:1|c\ntimers:1|ms\ngauges:1|g\nsets:x|s")
-    engine.take()
-    now = engine.take()
+    engine.end_interval()
+    now = engine.end_interval()
     assert {name for name in KEPT if now.of(name)} == set(KEPT) - {kind}
     # The name is free again.
     other = "g" if kind is not Kind.GAUGE else "c"
@@ -72,9 +72,9 @@ def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
 def test_taking_an_interval_leaves_it_as_it_is():
     engine = Engine(PLAIN)
     engine.feed(b"c:1|c\nt:1|ms\ng:1|g\ns:x|s")
-    taken = engine.take()
+    ended = engine.end_interval()
     engine.feed(b"c:1|c\nt:1|ms\ng:2|g\ns:y|s")
-    assert taken == Interval({"c": 1}, {"t": [1]}, {}, {"g": 1}, {"s": {"x"}})
+    assert ended == Interval({"c": 1}, {"t": [1]}, {}, {"g": 1}, {"s": {"x"}})
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,9 @@ def test_counters_are_conserved_however_datagrams_and_intervals_cut_them(datagra
     flushed = 0.0
     for index, lines in enumerate(datagrams):
         if index == cut:
-            flushed += sum(engine.take().counters.values())
+            flushed += sum(engine.end_interval().counters.values())
         engine.feed("\n".join(f"{bucket}:{value}|c" for bucket, value in lines).encode())
-    flushed += sum(engine.take().counters.values())
+    flushed += sum(engine.end_interval().counters.values())
     assert flushed == sum(value for lines in datagrams for _, value in lines)
 
 
@@ -175,15 +175,15 @@ def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
 def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
     engine = Engine(BucketRules(gauge_flushes=3))
     engine.feed(b"g:1|g\nother:1|g")
-    assert [set(engine.take().gauges) for _ in range(2)] == [{"g", "other"}] * 2
+    assert [set(engine.end_interval().gauges) for _ in range(2)] == [{"g", "other"}] * 2
     engine.feed(b"g:1|g")
-    assert [set(engine.take().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
+    assert [set(engine.end_interval().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
 
 
 def test_the_flushes_of_a_gauge_go_before_the_rule_for_idle_buckets():
     engine = Engine(StatsdSection(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
     engine.feed(b"g:1|g\nc:1|c")
-    assert [len(engine.take()) for _ in range(3)] == [2, 1, 0]
+    assert [len(engine.end_interval()) for _ in range(3)] == [2, 1, 0]
 
 
 def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
@@ -200,7 +200,7 @@ def test_beyond_the_most_values_more_are_refused_and_named(kind):
     assert (result.metrics, result.refused) == (3, 1)
     assert result.complaints[0].subject == "a"
     assert len(engine.interval().of(engine.interval().kind_of("a"))["a"]) == 2
-    engine.take()
+    engine.end_interval()
     assert outcome_of(engine, f"a:1|{kind}".encode()).refused == 0
 
 
@@ -208,8 +208,8 @@ def test_values_of_kv_are_kept_as_they_are_until_the_flush():
     engine = Engine(PLAIN)
     engine.feed(b"a:1.5|kv|@1700000000\na:2|kv\nb:1|c\nb:1|kv")
     assert engine.collect_outcome().type_conflicts == 1
-    assert engine.take().values == {"a": [(1.5, 1700000000), (2, 0)]}
-    assert engine.take().values == {}
+    assert engine.end_interval().values == {"a": [(1.5, 1700000000), (2, 0)]}
+    assert engine.end_interval().values == {}
 
 
 def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
@@ -221,9 +221,9 @@ def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
         "it is one of the gauges, not of the values",
         "it is one of the counters, not of the gauges",
     ]
-    now = engine.take()
+    now = engine.end_interval()
     assert (now.gauges, now.dated) == ({"g": 7}, {"g": [(2, 1700000000), (3, 1700000010)], "h": [(4, 9)]})
-    assert engine.take() == Interval(counters={"c": 0}, gauges={"g": 7})
+    assert engine.end_interval() == Interval(counters={"c": 0}, gauges={"g": 7})
     assert outcome_of(engine, b"h:1|c").type_conflicts == 0
 
 

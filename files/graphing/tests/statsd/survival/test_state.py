@@ -90,7 +90,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path_factory, datagr
     for datagram in datagrams[cut:]:
         second.feed(datagram)
     assert normal(second.interval()) == normal(whole.interval())
-    assert normal(second.take()) == normal(whole.take())
+    assert normal(second.end_interval()) == normal(whole.end_interval())
     assert second.now == whole.now
 
 

@@ -111,7 +111,7 @@ class Console:
         for connection in list(self._connections.values()):
             if connection.is_overdue(now):
                 self._forget(connection)
-            elif connection not in self._active and connection.take_unfinished(now):
+            elif connection not in self._active and connection.finish_late_input(now):
                 self._active.append(connection)
 
     def _forget(self, connection: "_ConsoleConnection") -> None:
@@ -200,7 +200,7 @@ class _ConsoleConnection:
             self._moved = now
         return not self._output
 
-    def take_unfinished(self, now: float) -> bool:
+    def finish_late_input(self, now: float) -> bool:
         """Tell whether a command without a newline is ready to be answered.
 
         One with parameters is not: half a name would delete the wrong bucket.

@@ -71,9 +71,9 @@ class HttpDoor:
         if not data:
             self._forget(connection)
         elif not connection.answered:
-            self._take(connection, data)
+            self._append(connection, data)
 
-    def _take(self, connection: "_HttpConnection", data: bytes) -> None:
+    def _append(self, connection: "_HttpConnection", data: bytes) -> None:
         connection.request += data
         if not _is_whole(connection.request):
             return

@@ -45,7 +45,7 @@ class ServerView:
         self._intake.count()
         self._intake.count_drops()
         counted = self._intake.counted
-        sent, dropped, replayed = self._sender.take_counts()
+        sent, dropped, replayed = self._sender.collect_counts()
         counted.lines_sent += sent
         counted.lines_dropped += dropped
         counted.lines_replayed += replayed

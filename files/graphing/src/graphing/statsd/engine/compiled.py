@@ -153,7 +153,7 @@ class CompiledEngine:
         refused, self._table.metrics = self._table.refused, 0
         self._table.refused = 0
         if refused:
-            name = self._table.take_refused_name()
+            name = self._table.pop_refused_name()
             why = TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES
             outcome.complain(Reason.REFUSED, decode(name or b""), why, "")
             outcome.refused += refused - 1
@@ -203,26 +203,26 @@ class CompiledEngine:
             self._stamped[kind].setdefault(item.bucket, []).extend(value)
             self._note_stamped()
 
-    def cut(self) -> bytes:
-        """Return what changed since the last cut as records of `partial`."""
-        records: bytes = self._table.cut()
+    def serialize_changes(self) -> bytes:
+        """Return what changed since the last call as records of `partial`."""
+        records: bytes = self._table.serialize_changes()
         if self._stamped_changed:
             self._stamped_changed = False
             records += b"".join(itertools.starmap(stamped_record, self._stamped.items()))
         return records
 
     @property
-    def uncut(self) -> bool:
-        """Whether there is anything to cut that is not in the log: a flush makes some."""
-        return bool(self._table.uncut)
+    def has_changes(self) -> bool:
+        """Whether records wait that are not in the log: a flush leaves some."""
+        return bool(self._table.has_changes)
 
     @property
-    def wants_cut(self) -> bool:
-        """Whether a cut now keeps the next one short."""
-        return bool(self._table.wants_cut)
+    def wants_compaction(self) -> bool:
+        """Whether compacting the log now keeps the next time short."""
+        return bool(self._table.wants_compaction)
 
     def begin_flush(self, form: Form) -> Flush:
-        """End the interval in progress, after a `cut`; return what writes its lines."""
+        """End the interval in progress, after a `serialize_changes`; return what writes its lines."""
         stamped = Interval(values=dict(self._stamped[Kind.VALUE]), dated=dict(self._stamped[Kind.DATED]))
         for found in self._stamped.values():
             found.clear()
@@ -265,14 +265,14 @@ class CompiledReceiver:
         self._table.begin_log(generation)
 
     def receive(self, fds: list[int], seconds: float) -> bool:
-        """Receive for `seconds` or until a signal; return True if the log must be cut first."""
+        """Receive for `seconds` or until a signal; return True if the log must be compacted first."""
         return bool(self._table.receive(fds, seconds, self._nap.longest(fds)))
 
     def add(self, lines: bytes) -> bool:
-        """Log and feed lines that came another way; return False, with nothing done, if the log must be cut first."""
+        """Log and feed lines that came another way; return False, having done nothing, if the log has no room."""
         return bool(self._table.add(lines))
 
-    def take_packets(self) -> tuple[int, int]:
+    def collect_packets(self) -> tuple[int, int]:
         """Return how many datagrams came since the last call, and how many were longer than a slot."""
         counts = self._table.packets, self._table.truncated
         self._table.packets = self._table.truncated = 0

@@ -218,7 +218,7 @@ class Engine:
 
         The same as `parse_line` and `add` for each line, but the usual lines take a short way: a bucket
         that is already known has a legal name, and nothing needs to be built. A timer's value is only
-        read when the interval is cut or ends, all of a bucket at once.
+        read when the interval is serialized or ends, all of a bucket at once.
         """
         counters, unread, gauges = self.now.counters, self._unread, self.now.gauges
         note_gauges = self._rules.gauge_flushes > 0
@@ -339,15 +339,15 @@ class Engine:
         self._settle_all()
         return self.now
 
-    def take(self) -> Interval:
+    def end_interval(self) -> Interval:
         """Return the interval in progress and begin the next one."""
         self._settle_all()
-        taken, self.now = self.now, self.now.successor(self._rules.forget)
+        ended, self.now = self.now, self.now.successor(self._rules.forget)
         self._unread = {bucket: [] for bucket in self.now.timers}
         self._flush += 1
         if self._rules.gauge_flushes:
             self._forget_gauges()
-        return taken
+        return ended
 
     def _forget_gauges(self) -> None:
         oldest = self._flush - self._rules.gauge_flushes
@@ -381,7 +381,7 @@ class Engine:
         if item.unsent:
             now.unsent[bucket] = now.unsent.get(bucket, 0.0) + item.unsent
 
-    def cut(self) -> bytes:
+    def serialize_changes(self) -> bytes:
         """Return the interval in progress as a record of `partial`."""
         self._settle_all()
         now = self.now
@@ -389,13 +389,13 @@ class Engine:
         return b"M" + len(content).to_bytes(4, "little") + content
 
     @property
-    def uncut(self) -> bool:
-        """Whether there is anything to cut that is not in the log: never, a cut makes it all anew."""
+    def has_changes(self) -> bool:
+        """Whether records wait that are not in the log: never, as all is serialized anew each time."""
         return False
 
     @property
-    def wants_cut(self) -> bool:
-        """Whether a cut now keeps the next one short: it would not."""
+    def wants_compaction(self) -> bool:
+        """Whether compacting the log now keeps the next time short: it would not."""
         return False
 
     def __len__(self) -> int:

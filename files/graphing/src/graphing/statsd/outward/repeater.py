@@ -95,7 +95,7 @@ class Repeater:
         for server in self._servers:
             server.close()
 
-    def take_counts(self) -> tuple[int, int]:
+    def collect_counts(self) -> tuple[int, int]:
         """Return how many packets were sent and dropped since the last call, over all servers."""
         sent = sum(server.sent for server in self._servers)
         dropped = sum(server.dropped for server in self._servers)
@@ -301,7 +301,7 @@ class _Tcp:
     def _push(self, connection: socket.socket) -> None:
         """Send until the kernel takes no more."""
         for _ in range(_SENDS_PER_PUSH):
-            if not self._batch and not self._take():
+            if not self._batch and not self._fill_batch():
                 return
             try:
                 self._batch_sent += connection.send(memoryview(self._batch)[self._batch_sent :])
@@ -312,7 +312,7 @@ class _Tcp:
                 self._batch = b""
                 self._batch_packets = self._batch_sent = 0
 
-    def _take(self) -> bool:
+    def _fill_batch(self) -> bool:
         packets = [self._queue.popleft() for _ in range(min(_PACKETS_PER_SEND, len(self._queue)))]
         self._queued -= sum(map(len, packets))
         self._batch = b"".join(packet + b"\n" for packet in packets)

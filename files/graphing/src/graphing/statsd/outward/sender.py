@@ -84,9 +84,9 @@ class Sender:
         """Return how many lines were put and neither sent nor dropped."""
         return self._shelf.queued()
 
-    def take_counts(self) -> ShelfCounts:
+    def collect_counts(self) -> ShelfCounts:
         """Return how many lines were sent, dropped, and sent again after delivery, since the last call."""
-        return self._shelf.take_counts()
+        return self._shelf.collect_counts()
 
     def journal_bytes(self) -> int:
         """Return how many bytes the journal's segments hold."""
