@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 from support import PACKAGE
 
+from graphing import __version__
 from graphing.cli import main
 from graphing.core.config import ConfigError
 from graphing.statsd.settings import StatsdSettings, read_settings
@@ -113,7 +114,7 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])
     assert stopped.value.code == 0
-    assert capsys.readouterr().out == "graphing 0.1.0\n"
+    assert capsys.readouterr().out == f"graphing {__version__}\n"
 
 
 @pytest.mark.parametrize("server", ["a", "a:", "a:0", "a:65536", ":1", "[::1]", "a b:1", "a:01"])
