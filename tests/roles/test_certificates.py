@@ -1,17 +1,13 @@
 """Certificates: which names they are for, which are refused, and how a host keeps one of its own."""
 
-import json
 import shutil
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
-
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "roles/nginx/files/certificate.py"
+from modules import Failed, run_module
 
 
 @pytest.fixture(scope="session")
@@ -26,29 +22,19 @@ def test_names_are_those_of_allowed_hosts(filters):
 
 
 class Host:
-    """A directory in which a host keeps its certificate."""
+    """A directory in which a host keeps its certificate, by the module's `keep`."""
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, module, directory):
+        self.module, self.directory = module, directory
 
     def keep(
         self,
-        *options,
+        check=False,
         names=("graphs.example.org", "*.graphs.example.org", "192.0.2.10", "::1"),
         days=820,
         renew_days=90,
     ):
-        wish = {
-            "directory": str(self.directory),
-            "host": "graphs",
-            "names": names,
-            "days": days,
-            "renew_days": renew_days,
-        }
-        command = [sys.executable, str(SCRIPT), *options]
-        run = subprocess.run(command, input=json.dumps(wish), capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        return run.stdout.splitlines()
+        return self.module.keep(self.module.Wish(self.directory, "graphs", set(names), days, renew_days), check)
 
     def read(self, name):
         return (self.directory / name).read_text()
@@ -58,11 +44,16 @@ class Host:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def module(load):
+    return load("plugins/modules/certificate.py")
+
+
+@pytest.fixture(scope="session")
+def made(module, tmp_path_factory):
     """One that is made already; only to be looked at."""
     assert shutil.which("openssl"), "this test needs openssl: apt-get install openssl"
-    host = Host(tmp_path_factory.mktemp("tls"))
-    assert host.keep() == ["CHANGED authority: made", "CHANGED certificate: made"]
+    host = Host(module, tmp_path_factory.mktemp("tls"))
+    assert host.keep() == ["authority: made", "certificate: made"]
     return host
 
 
@@ -70,18 +61,18 @@ def made(tmp_path_factory):
 def host(made, tmp_path):
     """A copy of it."""
     shutil.copytree(made.directory, tmp_path / "tls")
-    return Host(tmp_path / "tls")
+    return Host(made.module, tmp_path / "tls")
 
 
-def test_a_check_makes_nothing(tmp_path):
-    expected = ["CHANGED authority: made", "CHANGED certificate: made by the new authority"]
-    assert Host(tmp_path).keep("--check") == expected
+def test_a_check_makes_nothing(module, tmp_path):
+    expected = ["authority: made", "certificate: made by the new authority"]
+    assert Host(module, tmp_path).keep(check=True) == expected
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_run_changes_nothing(host):
     before = host.all()
-    assert host.keep() == ["OK"]
+    assert host.keep() == []
     assert host.all() == before
     assert set(before) == {"authority.pem", "authority.key", "server.pem", "server.key"}
 
@@ -100,9 +91,9 @@ def test_keys_are_roots_alone(made):
 )
 def test_it_is_made_anew_by_the_same_authority(host, wish, why):
     before = host.all()
-    assert host.keep("--check", **wish) == [f"CHANGED certificate: {why}"]
+    assert host.keep(check=True, **wish) == [f"certificate: {why}"]
     assert host.all() == before
-    assert host.keep(**wish) == [f"CHANGED certificate: {why}"]
+    assert host.keep(**wish) == [f"certificate: {why}"]
     assert host.read("authority.pem") == before["authority.pem"]
     assert host.read("server.key") != before["server.key"]
 
@@ -111,20 +102,20 @@ def test_another_authority_signs_anew(host, tmp_path):
     before = host.all()
     (host.directory / "authority.pem").unlink()
     assert host.keep() == [
-        "CHANGED authority: made anew, as its files were damaged",
-        "CHANGED certificate: made anew, as it was another authority's",
+        "authority: made anew, as its files were damaged",
+        "certificate: made anew, as it was another authority's",
     ]
     assert host.read("authority.key") != before["authority.key"]
 
 
 def test_an_authority_outlives_what_it_signs(host):
-    assert host.keep(days=3651)[0] == "CHANGED authority: made anew, as it was near its end"
+    assert host.keep(days=3651)[0] == "authority: made anew, as it was near its end"
 
 
 @pytest.mark.parametrize("name", ["server.pem", "server.key"])
 def test_a_damaged_pair_is_made_anew(host, name):
     (host.directory / name).write_text("nonsense")
-    assert host.keep() == ["CHANGED certificate: made anew, as its files were damaged"]
+    assert host.keep() == ["certificate: made anew, as its files were damaged"]
 
 
 def test_it_serves_its_names(made, filters):
@@ -170,3 +161,33 @@ def test_what_is_no_certificate_is_said_so(made, filters):
     command = ["openssl", "pkey", "-in", str(made.directory / "server.key"), "-aes256", "-passout", "pass:secret"]
     locked = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "protected by a passphrase" in filters.certificate_problems(server, locked, "x")[0]
+
+
+def test_the_module_says_what_it_changed_and_why(module, capsys, tmp_path):
+    # As the role writes them: addresses in any form, which are compared in their shortest.
+    given: dict[str, Any] = {
+        "directory": str(tmp_path),
+        "host": "graphs",
+        "names": ["graphs", "0:0::1"],
+        "days": 820,
+        "renew_days": 90,
+    }
+    changes = ["authority: made", "certificate: made by the new authority"]
+    assert run_module(module, capsys, check=True, **given)["changes"] == changes
+    answer = run_module(module, capsys, **given)
+    assert (answer["changed"], answer["changes"]) == (True, ["authority: made", "certificate: made"])
+    assert answer["diff"]["prepared"] == "+authority: made\n+certificate: made\n"
+    answer = run_module(module, capsys, **given)
+    assert (answer["changed"], answer["changes"]) == (False, [])
+
+
+def test_the_module_says_what_openssl_said(module, capsys, tmp_path):
+    given: dict[str, Any] = {
+        "directory": str(tmp_path),
+        "host": "graphs",
+        "names": ["a b,c"],
+        "days": -1,
+        "renew_days": 90,
+    }
+    with pytest.raises(Failed, match="openssl has failed: "):
+        run_module(module, capsys, **given)

@@ -13,7 +13,7 @@ TIMER = {
 
 @pytest.fixture(scope="session")
 def packages(load):
-    return load("roles/host/files/packages.py")
+    return load("plugins/modules/package_record.py")
 
 
 @pytest.mark.parametrize(

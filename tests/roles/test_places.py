@@ -77,7 +77,7 @@ def test_a_read_only_place_is_refused_at_every_run(problems: Callable[..., list[
 
 
 def test_a_place_to_come_is_judged_by_what_it_will_lie_on(load: Callable[[str], ModuleType], tmp_path: Path) -> None:
-    look = load("roles/host/files/probe.py").place
+    look = load("plugins/modules/host_probe.py").place
     (tmp_path / "linked").symlink_to("/dev/shm/of-nobody")
     assert look("/dev/shm/a/b")["mount"] == look(str(tmp_path / "linked/c"))["mount"] == "/dev/shm"
     free = os.statvfs("/dev/shm")

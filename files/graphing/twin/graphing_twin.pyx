@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The compiled twin of the hot loop: receive in batches, parse, aggregate, render.
 
-`graphing.statsd.engine.compiled` wraps it; `graphing.statsd.model.reference` is the reference that it equals. Only the usual
-forms of a line are handled here; every other line, and every new bucket that a rule may be against, goes to the
-reference's code through the callback `slow`, in its turn, so that the order of lines is kept.
+`graphing.statsd.engine.compiled` wraps it; `graphing.statsd.model.reference` is the reference that it equals. Only
+the usual forms of a line are handled here; every other line, and every new bucket that a rule may be against, goes to
+the reference's code through the callback `slow`, in its turn, so that the order of lines is kept.
 
 A bucket is an entry in an arena, found through a hash table of our own. Lines are handled in groups: all names of a
 group are hashed first and their memory is asked for, then they are looked up; with many buckets, waiting for memory

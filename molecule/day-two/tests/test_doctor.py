@@ -85,6 +85,12 @@ def test_a_healthy_host_is_well(host, site):
     assert "graph" in checks["line"]["what"]
 
 
+def test_the_proof_of_the_playbooks_is_of_three_checks(host, site):
+    status, checks = doctor(host, "--only", "event", "--only", "line", "--only", "web", "--wait", "60")
+    assert status == 0
+    assert checks.keys() == {"event", "line", "web"}
+
+
 def test_a_canary_is_the_time_at_which_it_was_sent(host, site):
     before = float(host.check_output("date +%s.%N"))
     doctor(host)
@@ -165,14 +171,14 @@ def test_the_playbook_fails_with_a_sentence(host, stopped, inventory):
     assert "-> systemctl start carbon-cache@a" in run.words
 
 
-def test_the_playbook_refuses_a_host_that_is_no_graphing_server(host, inventory):
+def test_the_playbook_refuses_a_host_that_is_not_a_graphing_server(host, inventory):
     host.check_output(f"mv {CONFIG} {CONFIG}.away")
     try:
         run = run_playbook("doctor", inventory)
     finally:
         host.check_output(f"mv {CONFIG}.away {CONFIG}")
     assert run.status == 2
-    assert "is no graphing server, or one of an older release" in run.words
+    assert "is not a graphing server, or has an older release" in run.words
 
 
 @pytest.fixture

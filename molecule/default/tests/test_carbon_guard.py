@@ -16,6 +16,7 @@ def read_then_alter(options):
     from carbon import {module}
     {change}
 CarbonCacheOptions.postOptions = read_then_alter
+sys.path.insert(0, "/usr/local/lib/graphing")
 sys.argv = ["{guard}", "--config=/etc/carbon/carbon.conf", "--instance=a", "--pidfile=/tmp/none", "--nodaemon", "start"]
 runpy.run_path("{guard}", run_name="__main__")
 """

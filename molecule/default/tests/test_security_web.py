@@ -45,9 +45,9 @@ DJANGO = (
 VIEWS = """
 import django
 django.setup()
-import graphing_guard
+from graphing_web import guard
 from django.urls import get_resolver
-print(sorted(graphing_guard.WRITES - {name for name in get_resolver().reverse_dict if isinstance(name, str)}))
+print(sorted(guard.WRITES - {name for name in get_resolver().reverse_dict if isinstance(name, str)}))
 """
 
 WIDE = """

@@ -1,6 +1,6 @@
 """What stands in the way of the places that roles write to: full, read-only or too few inodes.
 
-Pure functions of the places that the roles hand over (`host_places`) and of what roles/host/files/probe.py saw of
+Pure functions of the places that the roles hand over (`host_places`) and of what module host_probe saw of
 them. Each file system is judged once, with all that lies on it: a role asks for its largest place there, and roles
 add up.
 """

@@ -21,7 +21,7 @@ os.environ["SOURCE_DATE_EPOCH"] = "315532800"
 KEEP_SECONDS = 86_400
 
 try:
-    from flit_core import buildapi
+    from flit_core import buildapi  # type: ignore[import-untyped]  # it ships no types
 except ImportError:
     sys.exit(
         f"{sys.executable} has no flit_core: install this repository's requirements.txt into it, "
@@ -50,7 +50,7 @@ def c_code(source: pathlib.Path, cache: pathlib.Path) -> dict[str, bytes]:
         if not made.exists():
             scratch = made.with_suffix(f".{os.getpid()}.c")
             # In its folder: the name that it is called by stands in the C code.
-            command = [sys.executable, "-m", "cython", "-3", module.name, "-o", scratch]
+            command = [sys.executable, "-m", "cython", "-3", module.name, "-o", str(scratch)]
             subprocess.run(command, cwd=source, check=True)
             scratch.replace(made)
         files[f"{module.stem}.c"] = made.read_bytes().replace(str(cache).encode(), b"")

@@ -15,6 +15,7 @@ from graphing.statsd.settings import read_settings as read_statsd_settings
 from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, not listened on
+_STORE = "the host that keeps the numbers"
 _LOOKS = 1000
 _REPORT_SECONDS = 900.0
 _FILE_SECONDS = 600.0
@@ -58,9 +59,10 @@ class Lookout:
         statsd, carbon_here = self._statsd_file.settings, bool(self._settings.carbon.port)
         self._ask_aggregator(statsd, now)
         event = statsd.statsd.naming().gauge(canary.BUCKET) if statsd else ""
-        names = [name for name in (event, canary.LINE if carbon_here else "") if name]
-        self._ask_caches(names, now)
         where = self._settings.web.render
+        # A page without a store draws what the watchdog of the store sends.
+        names = [name for name in (event, canary.LINE if carbon_here or where else "") if name]
+        self._ask_caches(names, now)
         rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
         def sight(check: str, to: str, name: str) -> Sighting:
@@ -71,9 +73,7 @@ class Lookout:
                 since,
                 relay=self._line_trouble,
                 caches=self._cache_troubles if carbon_here else None,
-                cached=max(
-                    (max(held.get(name, {}).values(), default=0.0) for held in self._cached.values()), default=0.0
-                ),
+                cached=self._in_caches(name),
                 closed=next(filter(None, self._closed.values()), ""),
                 filed=filed,
                 file=str(file_of(Path(self._settings.carbon.whisper), name)),
@@ -88,7 +88,15 @@ class Lookout:
             found.append(self._with_aggregator(sight("event", f"{statsd.statsd.port}/udp", event), statsd))
         if carbon_here:
             found.append(sight("line", f"{self._settings.carbon.port}/tcp", canary.LINE))
+        elif where:
+            # It was sent when that watchdog looked last.
+            early = min(since, now - self._settings.watchdog.canary_seconds)
+            found.append(replace(sight("line", _STORE, canary.LINE), since=early))
         return found
+
+    def _in_caches(self, name: str) -> float:
+        """Return the newest value of a series in the memory of the caches."""
+        return max((max(held.get(name, {}).values(), default=0.0) for held in self._cached.values()), default=0.0)
 
     def _with_aggregator(self, sight: Sighting, statsd: StatsdSettings) -> Sighting:
         socket = self._event_trouble
