@@ -64,7 +64,7 @@ def test_addresses(topology: ModuleType) -> None:
     assert topology.address("x", {"x": {}}) == ""
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "no store": (
         {"statsd": ["adder"], "web": ["page"]},
         {},
