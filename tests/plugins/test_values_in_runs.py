@@ -41,7 +41,7 @@ def run(folder, hosts, tasks):
         "hosts": "all",
         "connection": "local",
         "gather_facts": False,
-        "vars": {"platform_roles": ROLES, "ansible_python_interpreter": sys.executable},
+        "vars": {"checked_roles": ROLES, "ansible_python_interpreter": sys.executable},
         "tasks": [
             *({"import_role": {"name": role, "tasks_from": "none"}} for role in ROLES),
             {"import_tasks": str(ROOT / "playbooks/tasks/role_variables.yml")},
@@ -135,7 +135,7 @@ def odd_hosts(count, **given):
 
 
 def test_what_passes_lands_as_it_is_meant(tmp_path):
-    hosts = odd_hosts(6, **GIVEN, graphite_web_secrets=str(tmp_path / "secrets"))
+    hosts = odd_hosts(6, **GIVEN, host_secrets=str(tmp_path / "secrets"))
     content = {name: f"lookup('ansible.builtin.template', '{ROOT / source}')" for name, source in LANDS.items()}
     files = ", ".join(f'"{name}": {expression}' for name, expression in (content | OTHERS).items())
     tasks = [
