@@ -1,4 +1,4 @@
-"""The table of roles: what a role declares reaches whoever installs, opens, watches and keeps it, on the hosts that have it.
+"""The table of roles: what a role declares reaches whoever installs, opens, watches and backs it up, on its hosts.
 
 No host is needed: the declarations are read in a run of ansible-playbook, as every playbook reads them.
 """

@@ -28,9 +28,9 @@ def readers() -> Iterator[Path]:
     """The files that may read variables."""
     for part in ("roles", "playbooks", "molecule", "plugins", "inventory"):
         for path in (ROOT / part).rglob("*"):
-            if path.is_file() and path.suffix in (".yml", ".j2", ".py", ".sh", ".md"):
-                if not {"secrets", "backups", "files"} & set(path.relative_to(ROOT).parts):
-                    yield path
+            made = {"secrets", "backups", "files"} & set(path.relative_to(ROOT).parts)
+            if not made and path.is_file() and path.suffix in (".yml", ".j2", ".py", ".sh", ".md"):
+                yield path
 
 
 def foreign(path: Path) -> set[str]:
@@ -62,7 +62,7 @@ def test_only_roles_have_declarations() -> None:
 
 
 def load(file: Path) -> Any:
-    return (yaml.load(file.read_text(), Loader) if file.exists() else None) or {}  # noqa: S506 - a safe loader
+    return (yaml.load(file.read_text(), Loader) if file.exists() else None) or {}
 
 
 CONSTANTS = {
@@ -88,7 +88,8 @@ def plain(text: str) -> str:
 
 
 def _constant(name: str) -> str:
-    value, *keys = CONSTANTS.get(name.split(".")[0]), *name.split(".")[1:]
+    first, *keys = name.split(".")
+    value = CONSTANTS.get(first)
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, str) else "*"
@@ -128,12 +129,13 @@ def written(role: str) -> set[str]:
 
 
 def flat(value: Any) -> list[str]:
-    """The texts of a declaration's entry. An expression stands for the texts within it."""
+    """The texts of a declaration's entry."""
     if isinstance(value, dict):
         return [text for found in value.values() for text in flat(found)]
     if isinstance(value, list):
         return [text for found in value for text in flat(found)]
     text = str(value)
+    # An expression that makes a list stands for the texts within it.
     return [plain(text)] if not text.startswith("{{ [") else [plain(found) for found in re.findall(r"'([^']*)'", text)]
 
 
