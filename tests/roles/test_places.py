@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from graphing.statsd import datagram_log
+from graphing.statsd.survival import datagram_log
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE: dict[str, Any] = {

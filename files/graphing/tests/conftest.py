@@ -7,7 +7,7 @@ import pytest
 from programs import no_program_outlives_its_test
 from support import TWIN
 
-from graphing.statsd import compiled
+from graphing.statsd.engine import compiled
 
 sys.path.insert(0, str(TWIN))
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import whisper
 
-from graphing.store.content import Archive, Layout, decode
+from graphing.whisperfile.content import decode
+from graphing.whisperfile.layout import Archive, Layout
 
 NOW = 1_700_000_000
 

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The compiled twin of the hot loop: receive in batches, parse, aggregate, render.
 
-`graphing.statsd.compiled` wraps it; `graphing.statsd.aggregate` is the reference that it equals. Only the usual
+`graphing.statsd.engine.compiled` wraps it; `graphing.statsd.model.reference` is the reference that it equals. Only the usual
 forms of a line are handled here; every other line, and every new bucket that a rule may be against, goes to the
 reference's code through the callback `slow`, in its turn, so that the order of lines is kept.
 

@@ -17,7 +17,7 @@ import json, sys, time
 sys.path.append("/usr/lib/python3/dist-packages")
 import whisper
 from pathlib import Path
-from graphing.checks.slots import newest
+from graphing.whisperfile.slots import newest
 path, now = sys.argv[1], int(time.time())
 (start, end, step), values = whisper.fetch(path, now - 600, now)
 theirs = {stamp: value for stamp, value in zip(range(start, end, step), values) if value is not None}

@@ -1,4 +1,4 @@
-"""The kinds of values that roles/*/meta/values.yml names, each as a reader (graphing.config.Reader).
+"""The kinds of values that roles/*/meta/values.yml names, each as a reader (graphing.core.config.Reader).
 
 A reader takes a value of the right type and raises ValueError with what to write instead. What the aggregator and the
 watchdog read themselves is read here by the same readers: `statsd.toml statsd.prefix`, `checks.toml disk.hours`.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graphing.checks.settings import Settings as Checks
-from graphing.config import Reader, number, text, whole
+from graphing.core.config import Reader, number, text, whole
 from graphing.statsd.settings import Settings as Statsd
 from site_values.network import problem
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "files/graphing/src"))
-from graphing.config import ConfigError
+from graphing.core.config import ConfigError
 from graphing.statsd.settings import check_settings
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from graphing import __version__, doctor, sniff
 from graphing.checks.settings import read_settings as read_checks
-from graphing.config import ConfigError
-from graphing.log import set_up_logging
+from graphing.core.config import ConfigError
+from graphing.core.log import set_up_logging
 from graphing.statsd import server as statsd
-from graphing.statsd import tail
+from graphing.statsd.admin import tail
 from graphing.statsd.settings import Settings, read_settings
 from graphing.store import options as store
 from graphing.watchdog import server as watchdog

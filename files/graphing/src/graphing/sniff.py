@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from graphing.statsd.protocol import Kind, Refused, decode, parse_line, read_number
+from graphing.statsd.model.protocol import Kind, Refused, decode, parse_line, read_number
 
 _HEADER = re.compile(rb"([UT]) (\S+ \S+) (\S+) -> (\S+).* #\d+$")
 _HEX = slice(2, 52)

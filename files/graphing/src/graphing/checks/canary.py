@@ -13,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 
 from graphing.checks.carbon import ROOM_REMEDY
 from graphing.checks.verdict import State, Verdict
-from graphing.line import format_line
+from graphing.core.line import format_line
 
 BUCKET = "graphing.canary.event"
 """What is sent to the aggregator, as a gauge."""

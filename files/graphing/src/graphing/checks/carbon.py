@@ -12,9 +12,9 @@ from pathlib import Path
 
 from graphing.checks import refused
 from graphing.checks.refused import Slot
-from graphing.checks.slots import NotWhisper, file_of, newest
 from graphing.checks.units import shown
 from graphing.checks.verdict import State, Verdict
+from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 WINDOW = 300.0
 """Seconds that are looked at."""

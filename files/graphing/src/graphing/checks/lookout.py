@@ -3,26 +3,15 @@
 import os
 from pathlib import Path
 
-from graphing.checks import (
-    aggregator,
-    cache_query,
-    canary,
-    carbon,
-    certificate,
-    clock,
-    disk,
-    drops,
-    refused,
-    services,
-    web,
-)
+from graphing.carboncache import query
+from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
 from graphing.checks.canary import Sight
 from graphing.checks.settings import Settings
-from graphing.checks.slots import NotWhisper, file_of, newest
 from graphing.checks.verdict import State, Verdict, in_order
-from graphing.config import ConfigError
+from graphing.core.config import ConfigError
 from graphing.statsd.settings import Settings as StatsdSettings
 from graphing.statsd.settings import read_settings as read_statsd_settings
+from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, not listened on
 _LOOKS = 1000
@@ -188,8 +177,8 @@ class Lookout:
             self._cache_troubles[cache.name] = ""
             try:
                 asked = [*names, *carbon.series(cache.name)]
-                self._cached[cache.name] = cache_query.ask(cache.query_port, asked)
-            except cache_query.NoAnswer as error:
+                self._cached[cache.name] = query.ask(cache.query_port, asked)
+            except query.NoAnswer as error:
                 self._cache_troubles[cache.name] = str(error)
                 self._cached[cache.name] = {}
             counts = carbon.measure(cache.name, Path(whisper), self._cached[cache.name], now)

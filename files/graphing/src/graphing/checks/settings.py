@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from graphing.config import Complaint, list_of, load, number, setting, table_of, text, whole
+from graphing.core.config import Complaint, list_of, load, number, setting, table_of, text, whole
 
 _path = text(r"/[^\0]*[^\0/]|/", "must be an absolute path")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')

@@ -1,5 +1,5 @@
 """A StatsD aggregator: datagrams in, Graphite lines out.
 
-`protocol`, `aggregate`, `timers`, `naming` and `flush` are pure; `sockets`, `sender`, `state` and
-`server` touch the world.
+From the bottom up: `model` is pure; `survival` keeps an interval over a crash; `engine` aggregates; `outward`
+sends to carbon; `intake` receives; `admin` answers operators; `server` is the daemon that holds them together.
 """

@@ -13,24 +13,24 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from graphing.config import ConfigError
-from graphing.memory import return_memory
-from graphing.statsd import state, succession
-from graphing.statsd.console import Console
-from graphing.statsd.engine import AnyEngine, make_engine
-from graphing.statsd.flusher import Flusher
-from graphing.statsd.health import Counted
-from graphing.statsd.http_door import HttpDoor
-from graphing.statsd.intake import Intake
-from graphing.statsd.key_flush import KeyFlush
-from graphing.statsd.protocol import decode
-from graphing.statsd.render import Form, IntervalFlush
-from graphing.statsd.repeater import Repeater
-from graphing.statsd.sender import Sender
+from graphing.core.config import ConfigError
+from graphing.core.memory import return_memory
+from graphing.core.systemd import notify, watchdog_period
+from graphing.statsd.admin.console import Console
+from graphing.statsd.admin.http import HttpDoor
+from graphing.statsd.admin.key_flush import KeyFlush
+from graphing.statsd.admin.view import ServerSubject
+from graphing.statsd.engine.choice import AnyEngine, make_engine
+from graphing.statsd.intake.intake import Intake
+from graphing.statsd.intake.sockets import Sockets, console_listener, open_sockets, status_listener
+from graphing.statsd.model.health import Counted
+from graphing.statsd.model.lines import Form, IntervalFlush
+from graphing.statsd.model.protocol import decode
+from graphing.statsd.outward.flusher import Flusher
+from graphing.statsd.outward.repeater import Repeater
+from graphing.statsd.outward.sender import Sender
 from graphing.statsd.settings import Settings, read_settings
-from graphing.statsd.sockets import Sockets, console_listener, open_sockets, status_listener
-from graphing.statsd.subject import ServerSubject
-from graphing.systemd import notify, watchdog_period
+from graphing.statsd.survival import state, succession
 
 _TURN = 0.1
 """Seconds of reception between two looks at everything else; a clock that was set is noticed within this time."""

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graphing.config import Complaint, flag, list_of, load, loads, number, one_of, setting, table_of, text, whole
-from graphing.statsd.aggregate import Rules
-from graphing.statsd.naming import Naming, conflict_in_plain, etsy, legacy, plain
-from graphing.statsd.protocol import Kind
+from graphing.core.config import Complaint, flag, list_of, load, loads, number, one_of, setting, table_of, text, whole
+from graphing.statsd.model.naming import Naming, conflict_in_plain, etsy, legacy, plain
+from graphing.statsd.model.protocol import Kind
+from graphing.statsd.model.reference import Rules
 
 _SEGMENT = r"[A-Za-z0-9_-]{1,100}"
 _NAME = rf"{_SEGMENT}(\.{_SEGMENT}){{0,9}}"

@@ -1,18 +1,12 @@
-"""carbon as its configuration describes it, and what its caches hold that is not on disk yet.
-
-The caches are asked by the protocol of graphite-web (carbon.protocols.CacheManagementHandler): a length, then a pickle.
-"""
+"""carbon as its configuration describes it, and what its caches hold that is not on disk yet."""
 
 import configparser
-import io
-import pickle
 import socket
-import struct
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
+from graphing.carboncache.query import Cache
 from graphing.store import StoreError
 
 _TIMEOUT = 10.0
@@ -23,14 +17,6 @@ _QUIET = 2.0
 """So long nothing is said of a wait."""
 _MARK_SECONDS = 1.0
 _NAMES_AT_ONCE = 1000
-_LONGEST_ANSWER = 256 * 1024 * 1024
-
-
-class _Plain(pickle.Unpickler):
-    """Reads numbers, texts, lists and dictionaries: no pickle makes it call anything."""
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
 
 
 class Carbon:
@@ -41,7 +27,7 @@ class Carbon:
         self.folder = folder
         self._say = say
         self._path = folder / "carbon.conf"
-        self._peers: dict[str, socket.socket] = {}
+        self._caches: dict[str, Cache] = {}
         self._parser = configparser.ConfigParser(interpolation=None)
         try:
             with self._path.open(encoding="utf-8") as lines:
@@ -85,10 +71,8 @@ class Carbon:
         found: set[str] = set()
         for instance in self.instances:
             for start in range(0, len(wanted), _NAMES_AT_ONCE):
-                answer = self._ask(
-                    instance, {"type": "cache-query-bulk", "metrics": wanted[start : start + _NAMES_AT_ONCE]}
-                )
-                found |= {name for name, points in answer.get("datapointsByMetric", {}).items() if points}
+                held = self._points(instance, wanted[start : start + _NAMES_AT_ONCE])
+                found |= {name for name, points in held.items() if points}
         return found
 
     def settle(self, names: Iterable[str]) -> set[str]:
@@ -146,36 +130,18 @@ class Carbon:
                 "written: `graphing doctor` says why; then run this again"
             ) from error
 
-    def _ask(self, instance: str, request: dict[str, Any]) -> dict[str, Any]:
+    def _points(self, instance: str, names: list[str]) -> dict[str, dict[float, float]]:
+        """What a cache holds of some series. Raises StoreError if it can't be asked."""
         port = self.setting("CACHE_QUERY_PORT", instance)
         try:
-            # Once more if it is a connection of before, to a cache that has been started anew since.
-            reused = instance in self._peers
-            try:
-                answer = self._exchange(instance, int(port), request)
-            except OSError:
-                if not reused:
-                    raise
-                self._peers.pop(instance).close()
-                answer = self._exchange(instance, int(port), request)
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            if instance not in self._caches:
+                self._caches[instance] = Cache(int(port), timeout=_TIMEOUT)
+            return self._caches[instance].points(names)
+        except (OSError, ValueError) as error:
             raise StoreError(
                 f"carbon-cache {instance} does not answer on 127.0.0.1 port {port} ({error}): "
                 f"systemctl start carbon-cache@{instance}, then run this again"
             ) from error
-        if not isinstance(answer, dict):
-            raise StoreError(f"127.0.0.1 port {port} is not the query port of carbon-cache {instance}")
-        return answer
-
-    def _exchange(self, instance: str, port: int, request: dict[str, Any]) -> Any:
-        # One connection for all questions: carbon logs each.
-        if instance not in self._peers:
-            self._peers[instance] = socket.create_connection(("127.0.0.1", port), _TIMEOUT)
-        peer = self._peers[instance]
-        raw = pickle.dumps(request, protocol=2)
-        peer.sendall(struct.pack("!L", len(raw)) + raw)
-        size = struct.unpack("!L", _receive(peer, 4))[0]
-        return _Plain(io.BytesIO(_receive(peer, min(size, _LONGEST_ANSWER)))).load()
 
 
 class _Wait:
@@ -218,13 +184,3 @@ class NoCarbon:
     def watch(self, look: Callable[[], set[str]], seconds: float) -> set[str]:
         """Nobody sends."""
         return set()
-
-
-def _receive(peer: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = peer.recv(min(size - len(data), 1 << 20))
-        if not part:
-            raise OSError("it closed the connection")
-        data += part
-    return data

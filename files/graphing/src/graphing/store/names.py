@@ -8,7 +8,7 @@ import hashlib
 import re
 from pathlib import PurePosixPath
 
-from graphing.line import is_legal_name
+from graphing.core.line import is_legal_name
 from graphing.store import StoreError
 
 ENDING = ".wsp"

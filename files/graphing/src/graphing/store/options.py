@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         # Only now: no daemon needs the modules, or whisper, in its memory.
         return int(importlib.import_module("graphing.store.command").run(options))
-    except StoreError as error:
+    except (StoreError, ImportError) as error:
         print(error, file=sys.stderr)
         return 2
 

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from graphing.store import swap, words
-from graphing.store.content import Broken, decode, decode_layout, finest_end, has_since, newest
+from graphing.core import humanize
+from graphing.store import swap
 from graphing.store.tree import Store, files, remove_empty
+from graphing.whisperfile.content import decode, finest_end, has_since, newest
+from graphing.whisperfile.layout import Broken, decode_layout
 
 _LISTED = 50
 _HEADER = 4096
@@ -93,22 +95,22 @@ def apply(store: Store, before: int, stale: Iterable[Stale]) -> Removal:
 def report(found: Survey, root: Path, days: float, before: int) -> str:
     """The survey in words."""
     total = found.fresh + len(found.stale) + len(found.kept) + len(found.broken) + found.nameless
-    size = words.size(sum(stale.allocated for stale in found.stale))
+    size = humanize.size(sum(stale.allocated for stale in found.stale))
     lines = [
-        f"{len(found.stale):,} of {words.number(total)} in {root} have had no point for {days:g} days, since "
-        f"{words.day(before)}; they take {size}."
+        f"{len(found.stale):,} of {humanize.number(total)} in {root} have had no point for {days:g} days, since "
+        f"{humanize.day(before)}; they take {size}."
     ]
     lines += [
-        f"  {words.day(stale.newest)}  {words.size(stale.allocated):>8}  {stale.name}"
+        f"  {humanize.day(stale.newest)}  {humanize.size(stale.allocated):>8}  {stale.name}"
         for stale in found.stale[:_LISTED]
     ]
     if len(found.stale) > _LISTED:
         lines.append(f"  and {len(found.stale) - _LISTED:,} more")
     if found.kept:
-        lines.append(f"As old, but prune_keep names them: {words.some(found.kept, 5)}.")
+        lines.append(f"As old, but prune_keep names them: {humanize.some(found.kept, 5)}.")
     if found.nameless:
         lines.append(
-            f"{words.number(found.nameless)} with tags are left alone: graphite-web does not know their names."
+            f"{humanize.number(found.nameless)} with tags are left alone: graphite-web does not know their names."
         )
     lines += [f"Left alone, because it cannot be read: {line}" for line in found.broken[:5]]
     return "\n".join(lines)
@@ -116,13 +118,13 @@ def report(found: Survey, root: Path, days: float, before: int) -> str:
 
 def result(done: Removal) -> str:
     """The removal in words."""
-    freed = words.size(sum(series.allocated for series in done.removed))
+    freed = humanize.size(sum(series.allocated for series in done.removed))
     lines = [
-        f"Removed {words.number(len(done.removed))} and {words.number(done.folders, 'empty directory')}: "
+        f"Removed {humanize.number(len(done.removed))} and {humanize.number(done.folders, 'empty directory')}: "
         f"{freed} are free again."
     ]
     if done.kept:
-        lines.append(f"Kept, because a point came in meanwhile: {words.some(done.kept, 5)}.")
+        lines.append(f"Kept, because a point came in meanwhile: {humanize.some(done.kept, 5)}.")
     return "\n".join(lines)
 
 

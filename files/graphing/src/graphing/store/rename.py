@@ -11,13 +11,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from graphing.store import StoreError, swap, words
-from graphing.store.content import Broken, decode, decode_layout, same
-from graphing.store.library import locking, whisper
+from graphing.core import humanize
+from graphing.store import StoreError, swap
 from graphing.store.names import ENDING, check_rename, name_of, path_of
-from graphing.store.resize import changes
 from graphing.store.rules import Rules
 from graphing.store.tree import Store, files, remove_empty
+from graphing.whisperfile.content import decode
+from graphing.whisperfile.layout import Broken, decode_layout, same
+from graphing.whisperfile.library import locking, whisper
+from graphing.whisperfile.resize import changes
 
 _LISTED = 20
 _ROUNDS = 3
@@ -76,8 +78,8 @@ def refusal(found: Plan) -> str:
     taken = [str(name_of(move.new)) for move in found.merged]
     exists = "exists" if len(taken) == 1 else "exist"
     return (
-        f"{words.some(taken, 5)} {exists} already; with rename_merge=true the two histories become one, in which the "
-        "points of the new name win"
+        f"{humanize.some(taken, 5)} {exists} already; with rename_merge=true the two histories become one, in which "
+        "the points of the new name win"
     )
 
 
@@ -118,7 +120,7 @@ def _watch(store: Store, found: Plan, rules: Rules) -> set[str]:
 
 def report(found: Plan) -> str:
     """The plan in words."""
-    lines = [f"{words.number(len(found.moves))} to move:"]
+    lines = [f"{humanize.number(len(found.moves))} to move:"]
     lines += [
         f"  {move}" + ("   (merged into the one that is there)" if move in found.merged else "")
         for move in found.moves[:_LISTED]
@@ -130,16 +132,16 @@ def report(found: Plan) -> str:
 
 def result(done: Done) -> str:
     """What was done in words."""
-    lines = [f"Moved {words.number(len(done.moves))}, removed {words.number(done.folders, 'empty directory')}."]
+    lines = [f"Moved {humanize.number(len(done.moves))}, removed {humanize.number(done.folders, 'empty directory')}."]
     if done.still_sent:
         lines.append(
-            f"Points still come for {words.some(done.still_sent, 5)}: what came until now is at the new name too. Let "
-            "the sender use the new name, have the aggregator forget the old bucket (its console knows delcounters, "
-            "delgauges, deltimers), and run this again with rename_merge=true."
+            f"Points still come for {humanize.some(done.still_sent, 5)}: what came until now is at the new name too. "
+            "Let the sender use the new name, have the aggregator forget the old bucket (its console knows "
+            "delcounters, delgauges, deltimers), and run this again with rename_merge=true."
         )
     if done.otherwise:
         lines.append(
-            f"For {words.number(done.otherwise)} the storage rules say otherwise under the new name: "
+            f"For {humanize.number(done.otherwise)} the storage rules say otherwise under the new name: "
             "playbooks/retention.yml changes them."
         )
     return "\n".join(lines)

@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from graphing.store import StoreError, swap, words
-from graphing.store.content import Broken, Layout, decode, decode_layout, encode, same
-from graphing.store.library import locking, whisper
-from graphing.store.resize import is_shorter, resized
+from graphing.core import humanize
+from graphing.store import StoreError, swap
 from graphing.store.rules import Rules
 from graphing.store.tree import Store, files
+from graphing.whisperfile.content import decode, encode
+from graphing.whisperfile.layout import Broken, Layout, decode_layout, same
+from graphing.whisperfile.library import locking, whisper
+from graphing.whisperfile.resize import is_shorter, resized
 
 _HEADER = 4096
 _EXAMPLES = 3
@@ -147,7 +149,7 @@ def report(found: Survey, root: Path) -> str:
     """The survey in words."""
     total = found.right + len(found.wrong) + len(found.broken) + found.nameless
     lines = [
-        f"{words.number(total)} in {root}: {found.right:,} kept as the rules say, {len(found.wrong):,} otherwise"
+        f"{humanize.number(total)} in {root}: {found.right:,} kept as the rules say, {len(found.wrong):,} otherwise"
         + (f", {len(found.broken):,} unreadable" if found.broken else "")
         + (f", {found.nameless:,} with tags whose names nobody knows" if found.nameless else "")
         + "."
@@ -158,19 +160,19 @@ def report(found: Survey, root: Path) -> str:
             groups.setdefault(difference, []).append(wrong.name)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     for (kind, change), names in ordered[:_ROWS]:
-        lines.append(f"  {len(names):9,}  {kind}  {change}   ({words.some(names, _EXAMPLES)})")
+        lines.append(f"  {len(names):9,}  {kind}  {change}   ({humanize.some(names, _EXAMPLES)})")
     if len(ordered) > _ROWS:
         lines.append(f"  and {len(ordered) - _ROWS:,} more kinds of difference")
     lines += [f"  unreadable: {line}" for line in found.broken[:_EXAMPLES]]
     less = sum(is_shorter(wrong.is_now, wrong.should) for wrong in found.wrong)
     if less:
         lines.append(
-            f"{words.number(less)} will hold less than now: what is beyond the new retention stays in the backup."
+            f"{humanize.number(less)} will hold less than now: what is beyond the new retention stays in the backup."
         )
     if found.wrong:
         lines.append(
-            f"Changing them takes about {words.duration(found.seconds)} and, with the old files kept as a backup, "
-            f"{words.size(found.space)} more of the disk; {words.size(found.free)} may be taken."
+            f"Changing them takes about {humanize.duration(found.seconds)} and, with the old files kept as a backup, "
+            f"{humanize.size(found.space)} more of the disk; {humanize.size(found.free)} may be taken."
         )
     return "\n".join(lines)
 
@@ -178,8 +180,9 @@ def report(found: Survey, root: Path) -> str:
 def refusal(found: Survey, root: Path) -> str:
     """Why it would not fit."""
     return (
-        f"{root}: {words.size(found.space)} are needed to change {words.number(len(found.wrong))} with a backup, and "
-        f"{words.size(found.free)} may be taken of the disk; make room, or choose shorter retentions in carbon_schemas"
+        f"{root}: {humanize.size(found.space)} are needed to change {humanize.number(len(found.wrong))} with a backup, "
+        f"and {humanize.size(found.free)} may be taken of the disk; make room, or choose shorter retentions in "
+        "carbon_schemas"
     )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graphing.store import StoreError
-from graphing.store.content import Archive, Layout
-from graphing.store.library import whisper
+from graphing.whisperfile.layout import Archive, Layout
+from graphing.whisperfile.library import whisper
 
 # What carbon falls back to (carbon.storage, whisper.create).
 _ARCHIVES = (Archive(60, 7 * 24 * 60),)

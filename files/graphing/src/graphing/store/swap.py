@@ -19,9 +19,9 @@ from io import FileIO
 from pathlib import Path
 
 from graphing.store import StoreError
-from graphing.store.content import Content, decode, encode
-from graphing.store.library import whisper
-from graphing.store.resize import changes, merged
+from graphing.whisperfile.content import Content, decode, encode
+from graphing.whisperfile.library import whisper
+from graphing.whisperfile.resize import changes, merged
 
 SUFFIX = ".new"
 """What a file's name ends in while it is written."""

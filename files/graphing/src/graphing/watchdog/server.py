@@ -9,9 +9,9 @@ from graphing.checks.canary import Sight
 from graphing.checks.lookout import Lookout
 from graphing.checks.settings import Settings
 from graphing.checks.verdict import State, Verdict
-from graphing.config import ConfigError
-from graphing.log import RateLimitedLog
-from graphing.systemd import notify
+from graphing.core.config import ConfigError
+from graphing.core.log import RateLimitedLog
+from graphing.core.systemd import notify
 from graphing.watchdog import state
 from graphing.watchdog.alarms import Alarm, Alarms
 from graphing.watchdog.notify import Notifier

@@ -1,14 +1,13 @@
 """The watchdog's state file: how every alarm stands, rewritten at each look. What reads it judges the watchdog too."""
 
-import contextlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from graphing.checks.verdict import State, Verdict, rank
+from graphing.core.atomic import replacing
 from graphing.watchdog.alarms import Alarm
 
 _CHECK = "watchdog"
@@ -29,14 +28,8 @@ class Saved(NamedTuple):
 def write(path: str, when: float, interval: float, alarms: Iterable[Alarm]) -> None:
     """Replace the file at once; raise OSError if that can't be."""
     content = {"when": when, "interval": interval, "alarms": [asdict(alarm) for alarm in alarms]}
-    scratch = f"{path}.new"
-    try:
-        Path(scratch).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(scratch)
-        raise
+    with replacing(Path(path), mode=0o644, durable=False) as file:
+        file.write(json.dumps(content, indent=2) + "\n")
 
 
 def read(path: str) -> Saved | None:

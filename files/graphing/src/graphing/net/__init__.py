@@ -1,0 +1,1 @@
+"""TCP without waiting, for daemons of one thread."""

@@ -1,0 +1,1 @@
+"""What a metric line means and what an interval becomes: pure, without clock, socket or file."""
