@@ -81,6 +81,8 @@ WRITTEN = {
     "{carbon_retentions: 1:30}": "carbon_retentions 90: is a number and must be text: put it in quotes",
     "{carbon_retentions: 10x}": "carbon_retentions '10x': '10x' is not STEP:LENGTH, for example 10s:6h.",
     "{carbon_prot: 1, carbon_tags: 'no'}": "carbon_prot is not a variable of role carbon (did you mean carbon_port?)",
+    "{graphite_web_secrets: /x}": "graphite_web_secrets was renamed to host_secrets",
+    "{carbon_whisper: /x}": "carbon_whisper is what role carbon says of itself: it can be read, but not set",
     "{statsd_port: '8126', watchdog_interval: '7.5'}": None,
     "{host_firewall: 1}": "host_firewall 1: is a number and must be true or false",
     "{python_app_name: x}": "python_app_name is handed over by the roles: leave it out.",
