@@ -161,7 +161,7 @@ def test_every_path_that_a_role_writes_is_in_its_declaration(role: str) -> None:
     if role == "nginx":
         own.append(plain("{{ nginx_acme_webroot }}/*"))  # declared where ACME is used
     strange = {path for path in written(role) if not any(fnmatch.fnmatch(path, pattern) for pattern in own)}
-    # A repository, wherever that is, about which uninstall.yml is asked separately; and what other roles have `returned`.
+    # A repository, wherever that is, about which uninstall.yml is asked; and what other roles have `returned`.
     assert strange == ({"*", "*/"} if role == "backup" else set())
 
 
