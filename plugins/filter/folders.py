@@ -15,7 +15,7 @@ LOAD = 'mkdir -p "$1" && find "$1" -mindepth 1 -delete && exec tar --extract --p
 
 
 def as_databases(folders: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A database of files/archive.py for each folder ({path}): NAME.tar."""
+    """A database of `graphing backup` for each folder ({path}): NAME.tar."""
     return [
         {
             "name": f"{PurePath(folder['path']).name}.tar",
