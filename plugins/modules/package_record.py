@@ -179,7 +179,7 @@ def shown(names: list[str]) -> list[dict[str, str]]:
 
 
 def start(check: bool) -> list[str]:
-    """Start units that packages have enabled, and return its names; a unit whose conditions do not hold here stays as it is."""
+    """Start what was held back, and return its names; a unit whose conditions do not hold here stays as it is."""
     names = units(came(load())) if RECORD.exists() else []
     waiting = [unit["Id"] for unit in shown(names) if held_back(unit)] if names else []
     if waiting and not check:
