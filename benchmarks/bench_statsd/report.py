@@ -86,9 +86,10 @@ def _cpu(results: Results, scale: Scale, names: list[str]) -> str:
         "CPU seconds per million metrics",
         header,
         rows,
-        f"Paced: {scale.single_rate:,.0f} metrics a second, one in each datagram, and {scale.filled_rate:,.0f} in "
-        f"{FILLED:,}-byte datagrams, or what stands beside the figure; with the share that was lost if it is above "
-        f"{LOST:.1%}. The flush of all buckets is included: every {scale.interval} s, netdata's every second.",
+        f"The load is {scale.single_rate:,.0f} metrics a second with one in each datagram, and "
+        f"{scale.filled_rate:,.0f} in {FILLED:,}-byte datagrams, unless another rate stands beside the figure.\n"
+        f"A share of lost metrics above {LOST:.1%} stands there too.\n"
+        f"The figures include the flush of all buckets, every {scale.interval} s, with netdata every second.",
     )
 
 
@@ -120,7 +121,8 @@ def _bare(results: Results, scale: Scale) -> str:
         "The least possible: CPU seconds per million metrics, received and thrown away",
         header,
         rows,
-        f"The same traffic to the same receive buffer. Ours beside it: with {scale.few:,} buckets.",
+        "The loop gets the same traffic in the same receive buffer.\n"
+        f"The ratios are those of our engines with {scale.few:,} buckets.",
     )
 
 
@@ -144,8 +146,8 @@ def _highest(results: Results, names: list[str]) -> str:
         "Highest rate: metrics a second with less than 0.1 % lost",
         header,
         rows,
-        "1,000 buckets, on a machine whose load generator and sink need their share of the processors too. "
-        ">=: the generator could not send more. 0: not found within the trials.",
+        "There are 1,000 buckets, and the load generator and the sink run on the same processors.\n"
+        "`>=` means that the generator could not send more, 0 that the trials did not find the rate.",
     )
 
 
@@ -161,8 +163,8 @@ def _resident(results: Results, scale: Scale, names: list[str]) -> str:
         "Resident memory, MiB, after a flush, and CPU seconds per million new buckets",
         header,
         rows,
-        "New: one value for each of so many buckets and the flush of them, of which only those counted in the column "
-        "before were known.",
+        "The columns of new buckets have the cost of one value for each bucket and of their flush, where only the "
+        "buckets of the column before were known.",
     )
 
 
@@ -176,10 +178,11 @@ def _stall(results: Results, names: list[str]) -> str:
         "Receive queue during flushes",
         header,
         rows,
-        "The longest time in which something waited and nothing was received, and the kernel's drops, at 2,000 "
-        "datagrams a second: the median of three intervals, each with a flush of all buckets, and the worst; then "
-        "the drops at 200,000 metrics a second in 1,400-byte datagrams during one flush (the storm). bare-5ms has no "
-        "flushes: what it shows is its own 5 ms and the machine's noise.",
+        "Longest is the longest time in which datagrams waited and none was received, at 2,000 datagrams a second: "
+        "the median of three intervals, each with a flush of all buckets.\n"
+        "Worst is the longest of the three, and drops are those of the kernel meanwhile.\n"
+        "The storm is one flush while 200,000 metrics a second come in 1,400-byte datagrams.\n"
+        "bare-5ms has no flushes: it shows its own 5 ms and the delays of the machine.",
     )
 
 
@@ -221,10 +224,12 @@ def _curve(results: Results, scale: Scale, names: list[str]) -> str:
         "Ours by rate and by number of buckets: CPU seconds per million metrics",
         header,
         rows,
-        "1,400-byte datagrams. By rate: 1,000 buckets; by buckets: 100,000 metrics a second. Idling: milliseconds of "
-        "CPU a second with as many known buckets, nothing coming, and the flush of them all. Beyond it: the first "
-        "line without what idling would have cost, which is what a metric adds. Lines a metric: what was sent to "
-        "Graphite for each metric that came, zeros of silent buckets among it. -: too many to tell it of.",
+        "The load comes in 1,400-byte datagrams: with 1,000 buckets in the columns of rates, and with 100,000 metrics "
+        "a second in the columns of buckets.\n"
+        "Idling is milliseconds of CPU a second with as many known buckets and their flushes, while nothing comes.\n"
+        "Beyond it is the first line less the cost of idling: the cost of a metric itself.\n"
+        "Lines a metric is the number of lines sent to Graphite for each metric received, with the zeros of idle "
+        "buckets.",
     )
 
 
@@ -245,7 +250,7 @@ def _bars(results: Results, scale: Scale, names: list[str]) -> str:
     verdicts = {True: "PASS", False: "FAIL", None: "open"}
     rows = [[bar.text, bar.figure, verdicts[bar.met]] for bar in found if bar.figure != "-"]
     missing = len(found) - len(rows)
-    notes = [f"{missing} more bars: what they need was not measured."] if missing else []
+    notes = [f"{missing} more bars need figures that were not measured."] if missing else []
     return _table("Bars", ["bar", "figure", "met"], rows, *notes)
 
 

@@ -64,7 +64,7 @@ def test_bad_input_is_refused(monkeypatch, case):
     ("environment", "complaint"),
     [
         ({}, "No region is given: export AWS_REGION"),
-        ({"AWS_REGION": "Frankfurt"}, "AWS_REGION is Frankfurt, which is no region: export AWS_REGION"),
+        ({"AWS_REGION": "Frankfurt"}, "AWS_REGION is Frankfurt, which is not a region: export AWS_REGION"),
     ],
 )
 def test_a_region_is_asked_for(monkeypatch, environment, complaint):

@@ -48,16 +48,17 @@ def test_it_holds_the_wheel_the_locked_requirements_the_installer_and_the_c_code
     assert set(names) - {wheel} == others
 
 
-def test_the_same_source_gives_the_same_bytes_whenever_it_was_checked_out(source, outdir, tmp_path):
+def test_the_same_source_gives_the_same_bytes_whenever_and_wherever_it_was_checked_out(source, outdir, tmp_path):
     one, first = bundle(source, outdir)
     for file in source.rglob("*"):
         os.utime(file, (1_000_000_000, 1_000_000_000))
-    two, second = bundle(source, tmp_path / "another")
+    elsewhere = shutil.copytree(source, tmp_path / "elsewhere" / source.name)
+    two, second = bundle(elsewhere, tmp_path / "another")
     assert first == second
     assert one.name == two.name
 
 
-@pytest.mark.parametrize("changed", ["src/graphing/line.py", "requirements.txt"])
+@pytest.mark.parametrize("changed", ["src/graphing/core/line.py", "requirements.txt"])
 def test_another_source_gives_others_beside_it(source, outdir, changed):
     one, first = bundle(source, outdir)
     (source / changed).write_text((source / changed).read_text() + "# more\n")
@@ -65,3 +66,11 @@ def test_another_source_gives_others_beside_it(source, outdir, changed):
     assert first != second
     assert one != two
     assert one.exists()
+
+
+def test_a_changed_part_of_the_compiled_engine_gives_other_c_code(source, outdir):
+    _, first = bundle(source, outdir)
+    part = source / "twin/sums.pxi"
+    part.write_text(part.read_text() + "\n\ncdef double one() noexcept nogil:\n    return 1.0\n")
+    _, second = bundle(source, outdir)
+    assert first != second

@@ -1,9 +1,9 @@
 """Looks for input on which the engines differ, or on which what reads bytes fails as it must not.
 
 `python fuzz_engines.py [--seconds 60] [--target engines|wire] [CORPUS]`; see README.md. `run` does one input without
-atheris, for tests/test_fuzz_corpus.py.
+atheris, for tests/statsd/engine/test_fuzz_corpus.py.
 
-An input is text as far as possible. Its first byte picks the target: `0` to `4` the rules of tests/test_engines.py (in
+An input is text as far as possible. Its first byte picks the target: `0` to `4` the rules of test_engines.py there (in
 capitals, `A` to `E`, with its second form of a flush), `L` names and lines, `P` records, `R` the log of a dead process.
 Then come segments with SEPARATOR between them.
 """
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent / part) for part in ("src", "tests")]
+sys.path[:0] = [str(HERE.parent / part) for part in ("src", "tests", "tests/statsd/engine")]
 
 from support import TWIN  # noqa: E402 - tests/ is found only now
 

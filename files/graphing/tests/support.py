@@ -9,7 +9,9 @@ from pathlib import Path
 from ports import reserve_port
 from programs import Program
 
-TWIN = Path(__file__).parents[3] / ".cache" / "twin"
+PACKAGE = Path(__file__).resolve().parents[1]
+REPOSITORY = PACKAGE.parents[1]
+TWIN = REPOSITORY / ".cache" / "twin"
 """Where bin/twin puts the compiled engine."""
 
 # What systemd does for a socket unit: the socket is descriptor 3, and LISTEN_PID is the daemon's own.
@@ -110,7 +112,7 @@ class Daemon(Program):
         }
         self.write()
         fd = inbox.fileno() if inbox else -1
-        source = Path(__file__).parent.parent / "src"
+        source = PACKAGE / "src"
         super().__init__(
             [sys.executable, "-c", _ACTIVATE, str(fd), str(self.config)],
             folder / "log",

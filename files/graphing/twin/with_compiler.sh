@@ -14,7 +14,7 @@ packages >"$before"
 tidy() {
   status=$?
   # What came is what goes: not one package that was there.
-  # shellcheck disable=SC2046 - one word each
+  # shellcheck disable=SC2046  # one word each
   set -- $(packages | comm -13 "$before" -)
   rm -f "$before"
   [ $# -eq 0 ] || apt-get purge --quiet --quiet --yes "$@" >/dev/null

@@ -165,14 +165,14 @@ def test_the_playbook_fails_with_a_sentence(host, stopped, inventory):
     assert "-> systemctl start carbon-cache@a" in run.words
 
 
-def test_the_playbook_refuses_a_host_that_is_no_graphing_server(host, inventory):
+def test_the_playbook_refuses_a_host_that_is_not_a_graphing_server(host, inventory):
     host.check_output(f"mv {CONFIG} {CONFIG}.away")
     try:
         run = run_playbook("doctor", inventory)
     finally:
         host.check_output(f"mv {CONFIG}.away {CONFIG}")
     assert run.status == 2
-    assert "is no graphing server, or one of an older release" in run.words
+    assert "is not a graphing server, or has an older release" in run.words
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def c_code(source: pathlib.Path, cache: pathlib.Path) -> dict[str, bytes]:
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
         if asked.returncode:
             sys.exit(f"{sys.executable} has no Cython: install this repository's requirements.txt into it")
-        made_of = module.read_bytes() + (asked.stdout + asked.stderr).encode()
+        made_of = read_by_cython(module) + (asked.stdout + asked.stderr).encode()
         made = cache / f"{module.stem}-{hashlib.sha256(made_of).hexdigest()[:16]}.c"
         if not made.exists():
             scratch = made.with_suffix(f".{os.getpid()}.c")
@@ -55,6 +55,12 @@ def c_code(source: pathlib.Path, cache: pathlib.Path) -> dict[str, bytes]:
             scratch.replace(made)
         files[f"{module.stem}.c"] = made.read_bytes().replace(str(cache).encode(), b"")
     return files | {script.name: script.read_bytes() for script in source.glob("*.sh")} if files else {}
+
+
+def read_by_cython(module: pathlib.Path) -> bytes:
+    """The text of a module and of the parts that it includes, each under its name."""
+    parts = sorted(module.parent.glob("*.pxi"))
+    return b"".join(b"%b\n%b" % (file.name.encode(), file.read_bytes()) for file in [module, *parts])
 
 
 def tar(files: dict[str, bytes]) -> bytes:

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from programs import wait_for
+from statsd_support import Subject
 
 from graphing.statsd.admin import console as module
 from graphing.statsd.admin.console import Console
@@ -43,45 +44,6 @@ ETSY = [
     (b"\r\n", b"ERROR\n"),
     (b" health \r\n", b"health: up\n"),
 ]
-
-
-class Subject:
-    """An aggregator that has received what etsy's server had when it was recorded."""
-
-    def __init__(self):
-        self.health = "up"
-        self.buckets = {
-            Kind.COUNTER: {"web.hits": 5.0, "app.a.one": 1.0, "app.a.two": 1.0, "app.b": 1.0, "a.": 4.0, "a.b": 1.0},
-            Kind.TIMER: {"web.time": [320.0, 100.5], "fol.t": [1.0], "fol.t.u": [1.0]},
-            Kind.GAUGE: {"load": 1.5, "fol.g": 1.0, "folx.g": 2.0},
-            Kind.SET: {"users": {"a", "b"}},
-        }
-
-    def counters(self):
-        return self.buckets[Kind.COUNTER]
-
-    def timers(self):
-        return self.buckets[Kind.TIMER]
-
-    def gauges(self):
-        return self.buckets[Kind.GAUGE]
-
-    def sets(self):
-        return self.buckets[Kind.SET]
-
-    def delete(self, kind, bucket):
-        return self.buckets[kind].pop(bucket, None) is not None
-
-    def stats(self):
-        return [("uptime", "4"), ("messages.last_msg_seen", "2"), ("messages.bad_lines_seen", "1")]
-
-    def config(self):
-        return {
-            "statsd": {"port": 8125, "tcp": False, "percentiles": (90, 99.9), "histograms": ({"match": "x"},)},
-            "carbon": {"host": "localhost"},
-            "watch": ["a", "b"],
-            "debug": True,
-        }
 
 
 class Clock:

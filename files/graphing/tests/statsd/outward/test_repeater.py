@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ports import reserve_port
 from programs import wait_for
-from test_streams import has_ipv6
+from statsd_support import has_ipv6
 
 from graphing.statsd.outward import repeater as module
 from graphing.statsd.outward.repeater import Repeater, pack

@@ -6,11 +6,11 @@ import signal
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import PACKAGE
 
 from graphing.durable import mark, record
 from graphing.durable.journal import InUse, Journal
@@ -18,7 +18,7 @@ from graphing.durable.mark import Mark
 from graphing.durable.span import Position, Span, merged, without
 from graphing.durable.spool import Spool
 
-SOURCE = str(Path(__file__).parent.parent / "src")
+SOURCE = str(PACKAGE / "src")
 END = Position(2**62, 2**62)
 
 

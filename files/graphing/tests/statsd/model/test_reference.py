@@ -5,14 +5,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_protocol import DATAGRAMS, EVERY_LINE
+from statsd_support import DATAGRAMS, EVERY_LINE, PLAIN, normal
 
 from graphing.statsd.model.naming import conflict_in_plain
 from graphing.statsd.model.protocol import Kind, parse
 from graphing.statsd.model.reference import Engine, Interval, Rules
 from graphing.statsd.settings import Statsd
-
-PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 
 
 def after(*datagrams, rules=PLAIN):
@@ -130,11 +128,6 @@ _COMMUTING = st.one_of(
         lambda parts: "{}:{}|{}".format(*parts)
     )
 )
-
-
-def normal(interval):
-    interval.timers = {bucket: sorted(values) for bucket, values in interval.timers.items()}
-    return interval
 
 
 @given(st.lists(_COMMUTING, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))

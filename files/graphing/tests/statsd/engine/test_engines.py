@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_protocol import DATAGRAMS, EVERY_LINE
+from statsd_support import DATAGRAMS, EVERY_LINE
 
 from graphing.statsd.engine.choice import make_engine
 from graphing.statsd.engine.compiled import is_available

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from ports import reserve_port
-from test_console import Subject
+from statsd_support import Subject
 
 from graphing.statsd.admin import tail
 from graphing.statsd.admin.console import Console

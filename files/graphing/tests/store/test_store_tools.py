@@ -6,11 +6,11 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import whisper
 from store_support import content, create, layout, seen, tree
+from support import PACKAGE
 
 from graphing.cli import main
 from graphing.store import retention, swap
@@ -131,7 +131,7 @@ def test_a_killed_run_leaves_each_file_whole_and_the_next_one_goes_on(run, root,
         fill(root / f"s{number:02}.wsp", layout((10, 8640), (60, 10080)), count=20)
     before = {path: seen(root / path, 10) for path in tree(root)}
     given = f"retention --conf {conf} --copy {root} --apply --backup {tmp_path / 'b'} --run-name r"
-    source = Path(__file__).parent.parent / "src"
+    source = PACKAGE / "src"
     process = subprocess.Popen(
         [sys.executable, "-m", "graphing", *given.split()], env={**os.environ, "PYTHONPATH": str(source)}
     )

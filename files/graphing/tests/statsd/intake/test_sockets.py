@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from ports import reserve_port
-from test_streams import has_ipv6
+from statsd_support import has_ipv6
 
 from graphing.statsd.intake import sockets as module
 from graphing.statsd.intake.sockets import Sockets, console_listener, kernel_drops, open_sockets

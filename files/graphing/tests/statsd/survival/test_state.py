@@ -6,8 +6,7 @@ import stat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_aggregate import PLAIN, normal
-from test_protocol import DATAGRAMS
+from statsd_support import DATAGRAMS, PLAIN, normal
 
 from graphing.statsd.model.reference import Engine, Fed, Interval
 from graphing.statsd.survival import state

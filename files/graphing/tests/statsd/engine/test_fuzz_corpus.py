@@ -1,13 +1,13 @@
 """Inputs that fuzzing found interesting, or that once failed: see fuzz/README.md."""
 
 import sys
-from pathlib import Path
 
 import pytest
+from support import PACKAGE
 
 from graphing.statsd.engine.compiled import is_available
 
-FUZZ = Path(__file__).parents[1] / "fuzz"
+FUZZ = PACKAGE / "fuzz"
 INPUTS = sorted((FUZZ / "corpus").iterdir())
 
 sys.path.insert(0, str(FUZZ))

@@ -2,15 +2,15 @@
 
 import tomllib
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
+from support import PACKAGE
 
 from graphing.cli import main
 from graphing.core.config import ConfigError
 from graphing.statsd.settings import Settings, read_settings
 
-EXAMPLE = Path(__file__).parent.parent / "statsd.example.toml"
+EXAMPLE = PACKAGE / "statsd.example.toml"
 
 
 def complaints(tmp_path, content):

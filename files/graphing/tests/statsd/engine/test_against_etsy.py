@@ -11,18 +11,17 @@ import re
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 from ports import reserve_port
 from programs import Program, wait_for
-from support import Carbon, Daemon, send, udp_socket
+from support import REPOSITORY, Carbon, Daemon, send, udp_socket
 
 from graphing.statsd.engine.compiled import is_available
 
 ENGINES = ["python", "compiled"] if is_available() else ["python"]
 VERSION = "0.9.0"
-CACHE = Path(__file__).parents[3] / ".cache" / "etsy-statsd"
+CACHE = REPOSITORY / ".cache" / "etsy-statsd"
 INSTALL_SECONDS = 120
 SECONDS = 2
 """Of an interval; not 1, so that rates differ from counts."""

@@ -1,10 +1,9 @@
 """StatsD lines: what is taken, what is refused, and why."""
 
-import itertools
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from statsd_support import DATAGRAMS
 
 from graphing.core.line import is_legal_name, is_legal_series
 from graphing.statsd.model.protocol import (
@@ -326,20 +325,6 @@ def test_empty_lines_are_nothing(datagram):
 def test_sets_tell_strings_apart_that_are_not_ascii():
     first, second = metrics("a:caf\u00e9|s\na:caf\u00e8|s".encode())
     assert first.member != second.member
-
-
-EVERY_LINE = [
-    b"%s:%s|%s%s" % parts
-    for parts in itertools.product(
-        [b"a", b"b.c", b"c d", b"e", b"..", b"", b"f,x=1", b"g;y=2"],
-        [b"1", b"-2", b"+3", b"4.5", b"x", b"", b"nan", b"1_0", b"1|c:2", b"1:2", b"1:+2:x", b":1"],
-        [b"c", b"ms", b"g", b"s", b"h", b"kv", b"zz", b"", b"m", b"g|T9", b"c|T9"],
-        [b"", b"|@0.5", b"|@0.25|#t:1", b"|@2", b"|#u,t:2|@5", b"\r", b"\xff"],
-    )
-]
-_LINES = st.sampled_from(EVERY_LINE)
-DATAGRAMS = st.binary(max_size=60) | st.lists(_LINES, max_size=8).map(b"\n".join)
-"""Mostly good lines for few buckets, so that they meet; and anything at all."""
 
 
 @given(DATAGRAMS, st.booleans())

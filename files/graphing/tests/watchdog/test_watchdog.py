@@ -9,17 +9,16 @@ import sys
 import threading
 import tomllib
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from ports import reserve_port
 from programs import DEADLINE, Program, wait_for
-from support import Carbon, Daemon, send, toml_text, udp_socket
+from support import PACKAGE, Carbon, Daemon, send, toml_text, udp_socket
 
 from graphing.checks.settings import Settings, read_settings
 
-SOURCE = Path(__file__).parent.parent / "src"
-EXAMPLE = Path(__file__).parent.parent / "checks.example.toml"
+SOURCE = PACKAGE / "src"
+EXAMPLE = PACKAGE / "checks.example.toml"
 HOOK = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read())"
 
 

@@ -7,19 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from programs import wait_for
+from statsd_support import has_ipv6
 
 from graphing.statsd.intake import streams as module
 from graphing.statsd.intake.streams import LONGEST_LINE, Lines, Streams
 
 RESET = b"\1\0\0\0\0\0\0\0"
-
-
-def has_ipv6():
-    try:
-        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
-    except OSError:
-        return False
-    return True
 
 
 class Served:
