@@ -2,7 +2,7 @@
 
 Usage: graphing-web fixture [--check] | graphing-web index
 
-fixture updates the database to what stdin declares (graphing_web/fixture.py); with --check it says what it would change.
+fixture updates the database to what stdin declares (graphing_web/fixture.py); with --check it only says the changes.
 index lists the names of all series, for the search of the web page.
 """
 
