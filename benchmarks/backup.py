@@ -8,13 +8,16 @@ them again.
 import os
 import random
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ARCHIVES = ((10, 2160), (60, 10080), (600, 12960), (3600, 43800))  # carbon_retentions as it comes
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "files/graphing/src"))
+from graphing.whisperfile.layout import POINT, Archive, Layout, encode_layout
+
+# carbon_retentions as it comes
+LAYOUT = Layout((Archive(10, 2160), Archive(60, 10080), Archive(600, 12960), Archive(3600, 43800)), "average", 0.0)
 BEGIN = 1_800_000_000
 ENVIRONMENT = {**os.environ, "BORG_PASSPHRASE": "x", "RESTIC_PASSWORD": "x"}
 
@@ -27,16 +30,14 @@ def value(series: int, step: int, slot: int) -> float:
 
 def whisper(series: int, now: int) -> bytes:
     """A full whisper file, its newest points of `now`."""
-    offset = 16 + 12 * len(ARCHIVES)
-    parts = [struct.pack(">LLfL", 1, 3600 * 43800, 0, len(ARCHIVES))]
-    for step, points in ARCHIVES:
-        parts.append(struct.pack(">LLL", offset, step, points))
-        offset += 12 * points
-    for step, points in ARCHIVES:
-        slots = [b""] * points
-        for slot in range(now // step - points + 1, now // step + 1):
-            slots[slot % points] = struct.pack(">Ld", slot * step, value(series, step, slot))
-        parts += slots
+    parts = [encode_layout(LAYOUT)]
+    for archive in LAYOUT.archives:
+        ring = bytearray(archive.bytes)
+        for slot in range(now // archive.step - archive.points + 1, now // archive.step + 1):
+            # The same place on each day, as in a file that is written in place.
+            place, stamp = archive.place(slot * archive.step, 0), slot * archive.step
+            POINT.pack_into(ring, POINT.size * place, stamp, value(series, archive.step, slot))
+        parts.append(bytes(ring))
     return b"".join(parts)
 
 

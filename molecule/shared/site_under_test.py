@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+GRAPHING_PYTHON = "/opt/graphing/venv/bin/python"  # of the release on the host: it can import graphing
 DEADLINE = 60.0  # seconds; a wait ends as soon as its condition holds
 
 SEND_IN_ONE_INTERVAL = """
@@ -65,9 +66,9 @@ class Site:
         """Wrap a testinfra host."""
         self.host = host
 
-    def python(self, script: str, given: Any = None) -> str:
+    def python(self, script: str, given: Any = None, python: str = "python3") -> str:
         """Run a script on the host with JSON on its stdin; its output."""
-        command = f"printf %s {shlex.quote(json.dumps(given))} | python3 -c {shlex.quote(script)}"
+        command = f"printf %s {shlex.quote(json.dumps(given))} | {python} -c {shlex.quote(script)}"
         return str(self.host.check_output(command))
 
     def send(self, *datagrams: str) -> int:

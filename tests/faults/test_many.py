@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from site_under_test import GRAPHING_PYTHON
 from verdict import CONSOLE, WHISPER
 
 SERIES = 100_000
@@ -20,16 +21,16 @@ for first in range(0, count, 50):
 """
 
 LATENESS = """
-import json, ssl, struct, sys, time, urllib.request
+import json, ssl, sys, time, urllib.request
 from pathlib import Path
+from graphing.whisperfile.slots import newest as slots
 web, authority, target, path, seconds = json.load(sys.stdin)
 trust = ssl.create_default_context(cafile=authority) if web.startswith("https:") else None
 worst = {"render": 0.0, "disk": 0.0}
 end = time.monotonic() + seconds
 def newest_in_file():
-    data = Path(path).read_bytes()
-    offset, step, count = struct.unpack_from(">LLL", data, 16)
-    return max(stamp for stamp, _ in struct.iter_unpack(">Ld", data[offset : offset + 12 * count]))
+    now = time.time()
+    return max(slots(Path(path), now - 3600, now))
 while time.monotonic() < end:
     page = f"{web}/render?format=json&from=-5min&target={target}"
     with urllib.request.urlopen(page, timeout=30, context=trust) as answer:
@@ -68,7 +69,8 @@ def test_r15_many_series(trial):
             f"printf %s '{given}' | python3 -c '{NEW_SERIES}'",
         )
         file = f"{folder}/e0/count.wsp"
-        late = json.loads(site.python(LATENESS, [site.web, site.authority, series, file, SECONDS + 60]))
+        given = [site.web, site.authority, series, file, SECONDS + 60]
+        late = json.loads(site.python(LATENESS, given, GRAPHING_PYTHON))
     trial.result.at_risk = (
         f"{SERIES:,} new series; a point of an old one was at most {late['render']:.0f} s late on the page, "
         f"{late['disk']:.0f} s in its file"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oracle import ON_HOST, Ledger, by_stamp
-from site_under_test import Site
+from site_under_test import GRAPHING_PYTHON, Site
 
 WHISPER = "/var/lib/graphite/whisper"
 RECOVERY = 60.0
@@ -105,7 +105,7 @@ def on_disk(site: Site, ledger: Ledger) -> Found:
     path = ledger.name.replace(".", "/")
 
     def read(pattern: str) -> dict[str, Points | None]:
-        files = json.loads(site.python(script, [WHISPER, pattern]))
+        files = json.loads(site.python(script, [WHISPER, pattern], GRAPHING_PYTHON))
         return {name: points and by_stamp(points) for name, points in files.items()}
 
     counts, sums = read(f"stats/{path}/e*/count.wsp"), read(f"stats/{path}/e*/sum.wsp")

@@ -13,12 +13,6 @@ from task_files import ROOT, yaml_files
 
 INLINE = re.compile(r"""python[\d.]*["']?\s*,?\s*(?:-\s+)?["']?-c\b""")
 
-ALLOWED = {
-    "playbooks/tasks/canary.yml": "sends one number; the doctor is to do so",
-    "roles/backup/vars/main.yml": "the whole of archive.py; it becomes a command of graphing",
-}
-"""Files that have one, with the reason."""
-
 
 def files() -> list[Path]:
     """All task files, variables and templates."""
@@ -28,7 +22,7 @@ def files() -> list[Path]:
 
 def test_no_program_is_passed_as_text() -> None:
     found = {str(path.relative_to(ROOT)) for path in files() if INLINE.search(path.read_text())}
-    assert found == set(ALLOWED)
+    assert found == set()
 
 
 @pytest.mark.parametrize(

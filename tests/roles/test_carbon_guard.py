@@ -12,7 +12,8 @@ from carbon_guard import complaints, lines, versions
 from carbon_guard.complaints import COMPLAINT_SECONDS, Complaints
 from carbon_guard.counted import Counted
 from carbon_guard.lines import Refused
-from carbon_guard.whisper_files import create_whole, damage, whisper_bytes
+from carbon_guard.whisper_files import create_whole, damage
+from carbon_guard.whisper_layout import decode_layout
 
 from graphing.checks import carbon as checks
 
@@ -126,7 +127,7 @@ def test_a_time_that_nothing_keeps_is_refused(timestamp, kind):
 def test_a_whole_file_is_whole(file):
     whisper.update(str(file), 5)
     assert damage(str(file)) is None
-    assert whisper_bytes(file.read_bytes()) == file.stat().st_size
+    assert decode_layout(file.read_bytes()).bytes == file.stat().st_size
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 40, 51, 52, 5000, -1])

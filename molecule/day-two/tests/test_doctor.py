@@ -85,6 +85,12 @@ def test_a_healthy_host_is_well(host, site):
     assert "graph" in checks["line"]["what"]
 
 
+def test_the_proof_of_the_playbooks_is_of_three_checks(host, site):
+    status, checks = doctor(host, "--only", "event", "--only", "line", "--only", "web", "--wait", "60")
+    assert status == 0
+    assert checks.keys() == {"event", "line", "web"}
+
+
 def test_a_canary_is_the_time_at_which_it_was_sent(host, site):
     before = float(host.check_output("date +%s.%N"))
     doctor(host)

@@ -91,6 +91,7 @@ def test_the_doctor_finds_each_host_well(inventory):
         assert re.search(rf"molecule-ssh-{part}: [0-9]+ (of [0-9]+ )?checks ", run.words)
     assert "a number sent to 8125/udp is in the aggregator" in run.words
     assert "a number sent to 2003/tcp is in carbon" in run.words
+    assert "a number sent to the host that keeps the numbers is in the graph" in run.words
 
 
 @pytest.mark.parametrize("name", ["backup", "secrets", "upgrade"])

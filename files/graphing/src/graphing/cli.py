@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphing import __version__, doctor, sniff
+from graphing.backup import options as backup
 from graphing.checks.settings import read_settings as read_checks
+from graphing.checks.verdict import KINDS
 from graphing.core.config import ConfigError
 from graphing.core.log import set_up_logging
 from graphing.statsd import server as statsd
@@ -18,6 +20,8 @@ from graphing.statsd.admin import tail
 from graphing.statsd.settings import Settings, read_settings
 from graphing.store import options as store
 from graphing.watchdog import server as watchdog
+
+_LONGEST_WAIT = 86_400
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_watchdog(commands)
     _add_sniff(commands)
     store.add_parsers(commands)
+    backup.add_parser(commands)
     return parser
 
 
@@ -77,7 +82,30 @@ def _add_doctor(commands: "_Commands[argparse.ArgumentParser]") -> None:
     )
     command.add_argument("--config", type=Path, default=Path("/etc/graphing/checks.toml"), metavar="FILE")
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    command.set_defaults(run=lambda found: doctor.run(read_checks(found.config), found.json, sys.stdout))
+    command.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=sorted(KINDS),
+        metavar="CHECK",
+        help=f"look at this alone (repeatable): {', '.join(sorted(KINDS))}",
+    )
+    command.add_argument(
+        "--wait", type=_wait_seconds, default=0.0, metavar="SECONDS", help="look again for so long until all is well"
+    )
+    command.set_defaults(
+        run=lambda found: doctor.run(read_checks(found.config), found.json, sys.stdout, found.only, found.wait)
+    )
+
+
+def _wait_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to {_LONGEST_WAIT}")
+    return seconds
 
 
 def _add_watchdog(commands: "_Commands[argparse.ArgumentParser]") -> None:

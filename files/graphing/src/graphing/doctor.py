@@ -1,17 +1,21 @@
 """`graphing doctor`: is a number on its way? Sends a canary each way, follows it, and says what else is wrong.
 
 Exit status: 0 all well, 1 warnings alone, 2 something failed, or doctor could not look.
+
+It is the one proof that a number comes through: playbooks ask it for the checks `event`, `line` and `web`.
 """
 
 import json
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TextIO
 
 from graphing.checks import canary
+from graphing.checks.canary import Sight
 from graphing.checks.lookout import Lookout
 from graphing.checks.settings import Settings
-from graphing.checks.verdict import Verdict, exit_status, in_order, summary
+from graphing.checks.verdict import Verdict, exit_status, in_order, kind, summary
 from graphing.watchdog import state
 
 _POLL_SECONDS = 1.0
@@ -19,36 +23,64 @@ _BROKEN_SECONDS = 5.0
 """A hop may be closed for a moment, while a service restarts."""
 
 
-def run(settings: Settings, as_json: bool, out: TextIO) -> int:
-    """Look once, print what was found, and return the exit status. Raises ConfigError."""
-    verdicts = examine(settings)
+def run(settings: Settings, as_json: bool, out: TextIO, only: Collection[str] = (), wait: float = 0.0) -> int:
+    """Look, print what was found, and return the exit status. Raises ConfigError.
+
+    `only`: the kinds of checks that are asked for; none for all. `wait`: the seconds that all has to become well.
+    """
+    verdicts = await_well(settings, only, wait)
+    if not verdicts:
+        print(f"This host has no check {' or '.join(only)}.", file=sys.stderr)
+        return 2
     out.write(json_text(verdicts) if as_json else "\n".join([*table(verdicts), ""]))
     return exit_status(verdicts)
 
 
-def examine(settings: Settings) -> list[Verdict]:
+def await_well(settings: Settings, only: Collection[str] = (), wait: float = 0.0) -> list[Verdict]:
+    """Examine again until all is well, or for `wait` seconds; return what was found last. Raises ConfigError."""
+    deadline = time.monotonic() + wait
+    while True:
+        verdicts = examine(settings, only)
+        if not exit_status(verdicts) or time.monotonic() >= deadline:
+            return verdicts
+        time.sleep(_POLL_SECONDS)
+
+
+def examine(settings: Settings, only: Collection[str] = ()) -> list[Verdict]:
     """Send the canaries, wait until they have arrived or can't, and judge everything, what is worst first.
 
-    Raises ConfigError.
+    Where `only` names other kinds of checks, no canary is sent. Raises ConfigError.
     """
     lookout = Lookout(settings)
     sent = round(time.time(), 3)
-    lookout.sights(sent, sent)  # what there was before
-    lookout.send(sent)
+    sights = lookout.sights(sent, sent)  # what there was before
+    if _asked(sights, only):
+        lookout.send(sent)
+        sights = _follow(lookout, sent, only)
+    now = time.time()
+    verdicts = [*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)]
+    return in_order(verdict for verdict in verdicts if not only or kind(verdict.check) in only)
+
+
+def _asked(sights: Iterable[Sight], only: Collection[str]) -> list[Sight]:
+    return [sight for sight in sights if not only or sight.check in only]
+
+
+def _follow(lookout: Lookout, sent: float, only: Collection[str]) -> list[Sight]:
+    """Look until the canaries that are asked for have arrived, or can't."""
     deadline = time.monotonic() + 2 * lookout.interval + 10
     broken_since: float | None = None
     while True:
         now = time.time()
         sights = lookout.sights(sent, now)
-        if all(map(canary.arrived, sights)):
-            break
+        asked = _asked(sights, only)
+        if all(map(canary.arrived, asked)):
+            return sights
         clock = time.monotonic()
-        broken_since = (broken_since or clock) if any(map(canary.broken, sights)) else None
+        broken_since = (broken_since or clock) if any(map(canary.broken, asked)) else None
         if clock >= deadline or (broken_since and clock - broken_since >= _BROKEN_SECONDS):
-            break
+            return sights
         time.sleep(_POLL_SECONDS)
-    now = time.time()
-    return in_order([*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)])
 
 
 def json_text(verdicts: Iterable[Verdict]) -> str:

@@ -134,6 +134,16 @@ def test_a_number_that_stops_is_followed_to_its_hop(seen, hop, remedy):
     assert remedy in found.remedy
 
 
+def test_a_number_that_a_store_elsewhere_has_not_got_stops_there():
+    elsewhere = replace(NOT_YET, caches=None, filed=0.0)
+    found = canary.judge(elsewhere, NOW + 30)
+    assert (found.state, found.what.partition(" stops at ")[2].partition(":")[0]) == (FAIL, "store")
+    assert (
+        "stops at render: /render answers 502"
+        in canary.judge(replace(elsewhere, render="/render answers 502"), NOW).what
+    )
+
+
 def test_the_first_hop_that_is_closed_counts():
     everything = replace(NOT_YET, relay="relay", aggregator="aggregator", render="render", caches={"a": "carbon"})
     assert " stops at aggregator: " in canary.judge(everything, NOW).what

@@ -111,7 +111,9 @@ def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
     remedy = "journalctl -n 30 -u 'carbon-cache@*'; look for a full disk (df -h /var/lib/graphite) and the check cache"
     yield carbon_here and sight.filed < sight.since, "file", why, remedy
     yield sight.render, "render", sight.render, _restart("graphite-web")
-    yield True, "render", "the file has it, and the answer of /render has not", _restart("graphite-web")
+    yield carbon_here, "render", "the file has it, and the answer of /render has not", _restart("graphite-web")
+    elsewhere = "the answer of /render has not got it from there"
+    yield True, "store", elsewhere, "Run playbooks/doctor.yml, which asks the host that keeps the numbers too."
 
 
 def _restart(unit: str) -> str:

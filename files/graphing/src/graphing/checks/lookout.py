@@ -1,6 +1,7 @@
 """All checks in turn, with what must be remembered between two looks: the rounds of the doctor and of the watchdog."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from graphing.carboncache import query
@@ -14,6 +15,7 @@ from graphing.statsd.settings import read_settings as read_statsd_settings
 from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 _LOCAL = ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104 - compared with, not listened on
+_STORE = "the host that keeps the numbers"
 _LOOKS = 1000
 _REPORT_SECONDS = 900.0
 _FILE_SECONDS = 600.0
@@ -57,9 +59,10 @@ class Lookout:
         statsd, carbon_here = self._statsd_file.settings, bool(self._settings.carbon.port)
         self._ask_aggregator(statsd, now)
         event = statsd.statsd.naming().gauge(canary.BUCKET) if statsd else ""
-        names = [name for name in (event, canary.LINE if carbon_here else "") if name]
-        self._ask_caches(names, now)
         where = self._settings.web.render
+        # A page without a store draws what the watchdog of the store sends.
+        names = [name for name in (event, canary.LINE if carbon_here or where else "") if name]
+        self._ask_caches(names, now)
         rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
         def sight(check: str, to: str, name: str) -> Sight:
@@ -87,6 +90,10 @@ class Lookout:
             found.append(self._with_aggregator(sight("event", f"{statsd.statsd.port}/udp", event), statsd))
         if carbon_here:
             found.append(sight("line", f"{self._settings.carbon.port}/tcp", canary.LINE))
+        elif where:
+            # It was sent when that watchdog looked last.
+            early = min(since, now - self._settings.watchdog.canary_seconds)
+            found.append(replace(sight("line", _STORE, canary.LINE), since=early))
         return found
 
     def _with_aggregator(self, sight: Sight, statsd: StatsdSettings) -> Sight:
@@ -97,14 +104,12 @@ class Lookout:
         latest = self._reports[-1] if self._reports and not self._report_trouble else None
         if statsd.carbon.host not in _LOCAL or statsd.carbon.port != self._settings.carbon.port:
             relay = latest.failing.get("carbon", "") if latest else ""
-        return Sight(
-            **{
-                **vars(sight),
-                "socket": socket,
-                "aggregator": self._report_trouble or self._takes_nothing(),
-                "relay": relay,
-                "queued": latest.lines_queued if latest else 0,
-            }
+        return replace(
+            sight,
+            socket=socket,
+            aggregator=self._report_trouble or self._takes_nothing(),
+            relay=relay,
+            queued=latest.lines_queued if latest else 0,
         )
 
     def _takes_nothing(self) -> str:

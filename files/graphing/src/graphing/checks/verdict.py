@@ -31,19 +31,23 @@ class Verdict(NamedTuple):
         return self.state in (State.WARN, State.FAIL)
 
 
-_CAUSES_FIRST = (
+KINDS = (
     *("disk", "clock", "services", "cache", "creates", "line", "aggregator", "drops", "event", "journal"),
     *("web", "certificate", "refused", "data", "watchdog"),
 )
-"""The first words of the checks' names: an earlier one may be why a later one is bad, not the other way round."""
+"""The first words of the checks' names, causes first: an earlier one may be why a later one is bad, not the reverse."""
 
 _WORST_FIRST = (State.FAIL, State.WARN, State.UNKNOWN, State.OK)
 
 
 def rank(check: str) -> int:
     """Return where a check stands among causes and symptoms; one that is not known is a symptom."""
-    kind = check.partition(" ")[0]
-    return _CAUSES_FIRST.index(kind) if kind in _CAUSES_FIRST else len(_CAUSES_FIRST)
+    return KINDS.index(kind(check)) if kind(check) in KINDS else len(KINDS)
+
+
+def kind(check: str) -> str:
+    """Return the first word of a check's name: `disk` of `disk /var`."""
+    return check.partition(" ")[0]
 
 
 def in_order(verdicts: Iterable[Verdict]) -> list[Verdict]:

@@ -77,15 +77,17 @@ class Layout(NamedTuple):
 
 def decode_layout(raw: bytes) -> Layout:
     """The layout of a file that begins with `raw` (a few hundred bytes do). Raises Broken."""
-    try:
-        kind, longest, factor, count = HEADER.unpack_from(raw)
-        method = METHODS[kind]
-        infos = [ARCHIVE.unpack_from(raw, HEADER.size + ARCHIVE.size * place) for place in range(count)]
-    except (struct.error, KeyError):
-        raise Broken("its header is not whisper's") from None
+    if len(raw) < HEADER.size:
+        raise Broken("it has no header")
+    kind, longest, factor, count = HEADER.unpack_from(raw)
+    if kind not in METHODS or not count or not 0 <= factor <= 1:
+        raise Broken("its header is not whisper's")
+    if len(raw) < HEADER.size + ARCHIVE.size * count:
+        raise Broken("it is shorter than its header")
+    infos = [ARCHIVE.unpack_from(raw, HEADER.size + ARCHIVE.size * place) for place in range(count)]
     archives = tuple(Archive(step, points) for _, step, points in infos)
-    layout = Layout(archives, method, factor)
-    if not archives or not 0 <= factor <= 1 or not all(map(all, archives)) or longest != archives[-1].seconds:
+    layout = Layout(archives, METHODS[kind], factor)
+    if not all(map(all, archives)) or longest != archives[-1].seconds:
         raise Broken("its header is not whisper's")
     if reason := misfit(archives):
         raise Broken(f"its header is not whisper's: {reason}")

@@ -1,0 +1,1 @@
+../../../../files/graphing/src/graphing/whisperfile/layout.py
