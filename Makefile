@@ -7,7 +7,7 @@
 #   make test-all    the same, and the scenarios of Molecule that take longer
 #
 #   make venv        the tools of this repository in .venv, for ansible-playbook and molecule by hand
-#   make lint        yamllint, ansible-lint, ruff, mypy, role documentation
+#   make lint        yamllint, ansible-lint, shellcheck, ruff, mypy, role documentation
 #   make unit        the Python tests
 #   make molecule    the platform on fresh containers, checked
 #   make test-faults  kills, fills, breaks and reboots a host and counts what that costs (docs/reliability.md); ROWS=r04, SEEDS=1,
@@ -15,6 +15,7 @@
 #   make twin        the aggregator's compiled engine in .cache/twin, where there is a C compiler
 #   make bench-statsd  the aggregator against its peers on this machine (half an hour and more; QUICK=1: 3 minutes)
 #   make docs        writes the variable tables of the roles' READMEs anew
+#   make release     VERSION=1.2.3: writes the version, commits and tags it; pushes nothing (docs/releasing.md)
 #   make lock        writes requirements.txt anew from requirements.in
 #
 # make up PROFILE=1 ends with the slowest tasks.
@@ -56,9 +57,10 @@ test: lint unit molecule
 
 lint: $(venv)
 	yamllint --strict .
+	shellcheck $$(git grep --untracked -lIE '^#!.*[/ ](ba|da)?sh( |$$)' -- ':!*.j2')
 	ruff check .
 	ruff format --check .
-	mypy --no-error-summary
+	bin/types
 	bin/role-docs --check
 	ansible-lint --offline
 
@@ -95,9 +97,12 @@ test-faults: $(venv) docker
 docs: $(venv)
 	bin/role-docs
 
+release: $(venv)
+	@bin/release $(VERSION)
+
 lock: $(venv)
 	cd files/graphing && $(lock) requirements.in -o requirements.txt
 	$(lock) requirements.in -o requirements.txt
 	cd files/photoworld && $(lock) --constraint ../../requirements.txt --no-annotate requirements.in -o requirements.txt
 
-.PHONY: help venv docker up down sniff test test-all lint unit twin bench-statsd molecule test-faults docs lock
+.PHONY: help venv docker up down sniff test test-all lint unit twin bench-statsd molecule test-faults docs release lock

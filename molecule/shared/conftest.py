@@ -68,8 +68,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Add the journal of the host to the report of a failed test."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]  # pluggy's result of a hook wrapper
-    if report.when == "call" and report.failed and "host" in getattr(item, "funcargs", {}):
-        journal = item.funcargs["host"].run("journalctl --no-pager -n 60 -p info -o short-precise")
+    if report.when == "call" and report.failed and isinstance(item, pytest.Function) and "host" in item.funcargs:
+        host: Any = item.funcargs["host"]
+        journal = host.run("journalctl --no-pager -n 60 -p info -o short-precise")
         report.sections.append(("journal of the host", journal.stdout))
 
 

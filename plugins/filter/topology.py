@@ -4,30 +4,27 @@ Three parts make a graphing server: `statsd` adds events up, `carbon` keeps the 
 each name says which hosts have it; a host of group `graphing` that is in none of the three has all of them. A host
 works with its own parts first, and with those of other hosts where it has none.
 
-Pure functions of the inventory's groups ({name: hosts}) and of hostvars ({host: variables}); nothing is changed.
+Pure functions of the parts (playbooks/vars/platform.yml), of the inventory's groups ({name: hosts}) and of hostvars
+({host: variables}); nothing is changed.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 Groups = Mapping[str, list[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
 
-PARTS = {"statsd": "adds events up", "carbon": "keeps numbers", "web": "draws graphs"}
+TABLE = Path(__file__).resolve().parents[2] / "playbooks/vars/platform.yml"
 
-# What two hosts must agree on to work together.
-COMMON = (
-    "carbon_port",
-    "carbon_caches",
-    "carbon_retentions",
-    "carbon_interval",
-    "statsd_port",
-    "graphite_web_store_port",
-)
+PARTS: dict[str, str] = yaml.safe_load(TABLE.read_text(encoding="utf-8"))["platform_parts"]
+"""What each part does, by its name."""
 
 
 def parts(groups: Groups, host: str) -> list[str]:
@@ -86,8 +83,11 @@ def network(host: str) -> str:
     return f"{host}/{ipaddress.ip_address(host).max_prefixlen}"
 
 
-def problems(groups: Groups, host: str, hostvars: HostVars) -> list[str]:
-    """What is wrong with the groups, or between the hosts that work with this one: sentences with their remedies."""
+def problems(groups: Groups, host: str, hostvars: HostVars, shared: Iterable[str] = ()) -> list[str]:
+    """What is wrong with the groups, or between the hosts that work with this one: sentences with their remedies.
+
+    `shared` are the variables that hosts which work together must agree on.
+    """
     missing = [part for part in PARTS if not members(groups, part)]
     if missing:
         return [
@@ -111,7 +111,7 @@ def problems(groups: Groups, host: str, hostvars: HostVars) -> list[str]:
             for name in unknown
         ]
     return [
-        *(found for name in COMMON if (found := _disagreement(name, hosts, hostvars))),
+        *(found for name in shared if (found := _disagreement(name, hosts, hostvars))),
         *_tags_apart(groups, stores[0], hosts, hostvars),
         *_same_names([name for name in hosts if "statsd" in parts(groups, name)], stores[0], hostvars),
     ]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible import constants as C  # type: ignore[import-untyped]  # noqa: N812 - ansible's own name for it
 from ansible.errors import AnsibleError  # type: ignore[import-untyped]  # ansible ships no types
 from ansible.plugins.lookup import LookupBase  # type: ignore[import-untyped]  # the same
 from ansible.template import is_trusted_as_template  # type: ignore[import-untyped]  # the same
@@ -23,7 +23,8 @@ from ansible.template import is_trusted_as_template  # type: ignore[import-untyp
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "plugins/python"), str(ROOT / "files/graphing/src")]
 
-from site_values.values import problems  # noqa: E402 - it is found by the line above
+from role_files import folder_of, options, read  # noqa: E402 - found by the line above
+from site_values.values import problems  # noqa: E402 - the same
 
 DOCUMENTATION = """
     name: wrong_values
@@ -50,9 +51,9 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible ships no types,
         return [sentence for role in terms for sentence in self._of_role(role, variables or {})]
 
     def _of_role(self, role: str, variables: Mapping[str, Any]) -> Iterator[str]:
-        folder = ROOT / "roles" / role
-        kinds, defaults = _read(folder / "meta/values.yml"), _read(folder / "defaults/main.yml")
-        for name, option in _read(folder / "meta/argument_specs.yml")["argument_specs"]["main"]["options"].items():
+        folder = folder_of(role, [ROOT / "roles", *map(Path, C.DEFAULT_ROLES_PATH)])
+        kinds, defaults = read(folder / "meta/values.yml"), read(folder / "defaults/main.yml")
+        for name, option in options(folder).items():
             if (
                 kinds.get(name) != "of the playbook"
                 and name in variables
@@ -95,10 +96,6 @@ def _leaves(where: str, option: Mapping[str, Any], raw: object) -> Iterator[tupl
             yield from _leaves(f"{where}.{key}", within, found)
     else:
         yield where, bool(option.get("no_log")), raw
-
-
-def _read(path: Path) -> Any:
-    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
 
 
 def _same(one: object, other: object) -> bool:

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from typing import Any
 
 import pytest
 from playbook import run_playbook
@@ -55,7 +56,7 @@ def test_r12_reboot(trial, host):
 
 @pytest.mark.row("R13", "the playbook runs under load: with changes, without them again, with nothing to do")
 def test_r13_playbook_again(trial, inventory):
-    changes = {"carbon_updates_per_second": 4999, "statsd_max_values": 99999}
+    changes: dict[str, Any] = {"carbon_updates_per_second": 4999, "statsd_max_values": 99999}
     with trial.oracle(seconds=3600) as oracle:
         runs = [run_playbook("site", inventory, **given) for given in (changes, {}, {})]
     for run in runs:

@@ -69,8 +69,8 @@ def test_r15_many_series(trial):
             f"printf %s '{given}' | python3 -c '{NEW_SERIES}'",
         )
         file = f"{folder}/e0/count.wsp"
-        given = [site.web, site.authority, series, file, SECONDS + 60]
-        late = json.loads(site.python(LATENESS, given, GRAPHING_PYTHON))
+        asked = [site.web, site.authority, series, file, SECONDS + 60]
+        late = json.loads(site.python(LATENESS, asked, GRAPHING_PYTHON))
     trial.result.at_risk = (
         f"{SERIES:,} new series; a point of an old one was at most {late['render']:.0f} s late on the page, "
         f"{late['disk']:.0f} s in its file"

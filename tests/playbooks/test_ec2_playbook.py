@@ -1,9 +1,11 @@
 """What playbooks/ec2.yml says to bad input, before it asks AWS for anything."""
 
+from typing import Any
+
 import pytest
 from playbook import ROOT, run_playbook
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelt variable": (
         {"ec2_serie": 5},
         "ec2_serie is not a variable of playbooks/ec2.yml (did you mean ec2_series?)",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from modules import Failed, run_module
 
-ADMIN = {"username": "admin", "password": "s3cret-of-admin", "superuser": True}
+ADMIN: dict[str, Any] = {"username": "admin", "password": "s3cret-of-admin", "superuser": True}
 LEFT = {"email": "", "name": "", "state": "present"}
 DASHBOARD = {"name": "Photoworld", "graphs": [["a", {"from": -3600}]], "none": None}
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# What the roles say that hosts must agree on.
+SHARED = [
+    name
+    for file in sorted(ROOT.glob("roles/*/vars/main.yml"))
+    for name in yaml.safe_load(file.read_text()).get(f"{file.parts[-3]}_owns", {}).get("shared", [])
+]
 
 APART = {"statsd": ["adder"], "carbon": ["store"], "web": ["page"]}
 TWO_SERVERS = {"graphing": ["one", "two"]}
@@ -64,7 +74,7 @@ def test_addresses(topology: ModuleType) -> None:
     assert topology.address("x", {"x": {}}) == ""
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "no store": (
         {"statsd": ["adder"], "web": ["page"]},
         {},
@@ -115,10 +125,10 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_is_wrong_is_said_with_the_remedy(topology: ModuleType, case: str) -> None:
     groups, more, sentences = WRONG[case]
-    assert topology.problems(groups, "adder", variables("adder", "store", "page", **more)) == sentences
+    assert topology.problems(groups, "adder", variables("adder", "store", "page", **more), SHARED) == sentences
 
 
 def test_two_aggregators_with_names_of_their_own(topology: ModuleType) -> None:
     groups = {"statsd": ["adder", "page"], "carbon": ["store"], "web": ["page"]}
     own = {"statsd_prefix": "stats.page", "statsd_settings": {"health_prefix": "statsd.page"}}
-    assert topology.problems(groups, "adder", variables("adder", "store", "page", page=own)) == []
+    assert topology.problems(groups, "adder", variables("adder", "store", "page", page=own), SHARED) == []

@@ -41,7 +41,7 @@ def run(folder, hosts, tasks):
         "hosts": "all",
         "connection": "local",
         "gather_facts": False,
-        "vars": {"platform_roles": ROLES, "ansible_python_interpreter": sys.executable},
+        "vars": {"checked_roles": ROLES, "ansible_python_interpreter": sys.executable},
         "tasks": [
             *({"import_role": {"name": role, "tasks_from": "none"}} for role in ROLES),
             {"import_tasks": str(ROOT / "playbooks/tasks/role_variables.yml")},
@@ -81,6 +81,8 @@ WRITTEN = {
     "{carbon_retentions: 1:30}": "carbon_retentions 90: is a number and must be text: put it in quotes",
     "{carbon_retentions: 10x}": "carbon_retentions '10x': '10x' is not STEP:LENGTH, for example 10s:6h.",
     "{carbon_prot: 1, carbon_tags: 'no'}": "carbon_prot is not a variable of role carbon (did you mean carbon_port?)",
+    "{graphite_web_secrets: /x}": "graphite_web_secrets was renamed to host_secrets",
+    "{carbon_whisper: /x}": "carbon_whisper is what role carbon says of itself: it can be read, but not set",
     "{statsd_port: '8126', watchdog_interval: '7.5'}": None,
     "{host_firewall: 1}": "host_firewall 1: is a number and must be true or false",
     "{python_app_name: x}": "python_app_name is handed over by the roles: leave it out.",
@@ -135,7 +137,7 @@ def odd_hosts(count, **given):
 
 
 def test_what_passes_lands_as_it_is_meant(tmp_path):
-    hosts = odd_hosts(6, **GIVEN, graphite_web_secrets=str(tmp_path / "secrets"))
+    hosts = odd_hosts(6, **GIVEN, host_secrets=str(tmp_path / "secrets"))
     content = {name: f"lookup('ansible.builtin.template', '{ROOT / source}')" for name, source in LANDS.items()}
     files = ", ".join(f'"{name}": {expression}' for name, expression in (content | OTHERS).items())
     tasks = [

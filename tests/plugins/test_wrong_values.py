@@ -20,7 +20,7 @@ from site_values.kinds import HANDED_OVER, reader
 # computer, which land nowhere, and the banner, which is a file of its own.
 FREE = {
     *("backup_copy", "backup_passphrase", "backup_ssh", "graphite_web_admin_email", "graphite_web_admin_name"),
-    *("graphite_web_admin_password", "graphite_web_secret_key", "graphite_web_secrets", "graphite_web_users"),
+    *("graphite_web_admin_password", "graphite_web_secret_key", "host_secrets", "graphite_web_users"),
     *("host_banner", "host_sysctl", "nginx_tls_certificate", "nginx_tls_key", "photoworld_secret_key"),
     *("statsd_carbon_host", "statsd_carbon_watch", "statsd_settings", "statsd_tables"),
     *("watchdog_command", "watchdog_webhook", "watchdog_web_url"),
@@ -115,7 +115,7 @@ def test_a_setting_of_the_aggregator_that_has_a_variable_is_set_by_it():
 def test_a_secret_lies_where_it_is_said_to(tmp_path):
     """Ansible's lookup takes a path and settings as one text, in which blanks, quotes and = part them."""
     lookup = lookup_loader.get("password", loader=DataLoader())
-    folders = [path for path in ODD_TEXT if not wrong("graphite_web_secrets", path)]
+    folders = [path for path in ODD_TEXT if not wrong("host_secrets", path)]
     accounts = [name for name in ODD_TEXT if not wrong("graphite_web_admin_user", name)]
     assert {"/a b", "/ü"} <= set(folders)
     for folder in folders:

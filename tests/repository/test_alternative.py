@@ -10,7 +10,7 @@ SET = yaml.safe_load((ROOT / "molecule/alternative/inventory/group_vars/graphing
 
 # Those of python_app are set by the roles that include it; those of backup are tried in scenario day-two.
 ELSEWHERE = ("python_app", "backup")
-HANDED_OVER = "playbooks/site.yml sets it, from what the roles hand over"
+HANDED_OVER = "playbooks/vars/platform.yml sets it, from what the roles hand over"
 EXCEPTIONS = {
     "carbon_interval": "derived from carbon_retentions; preflight refuses another",
     "statsd_flush_interval": "derived from carbon_retentions; preflight refuses another",
@@ -26,6 +26,9 @@ EXCEPTIONS = {
     "host_places": HANDED_OVER,
     "host_ports": HANDED_OVER,
     "nginx_sites": HANDED_OVER,
+    "watchdog_after": HANDED_OVER,
+    "watchdog_disks": HANDED_OVER,
+    "watchdog_groups": HANDED_OVER,
 }
 
 

@@ -8,7 +8,7 @@ import whisper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphing.store.rules import Rules
+from graphing.store.rules import StorageRules
 
 GOOD = "10s:6h,1m:7d,10m:90d,1h:5y"
 
@@ -165,4 +165,4 @@ def test_every_pattern_that_passes_is_read_back_as_it_was(rules, tmp_path_factor
         parser.read(folder / name, encoding="utf-8")
         assert parser.sections() == ["odd", "default"]
         assert parser["odd"]["pattern"] == pattern
-    assert Rules(folder).layout("abc").archives
+    assert StorageRules(folder).layout("abc").archives

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -164,17 +165,29 @@ def test_what_is_no_certificate_is_said_so(made, filters):
 
 def test_the_module_says_what_it_changed_and_why(module, capsys, tmp_path):
     # As the role writes them: addresses in any form, which are compared in their shortest.
-    wish = {"directory": str(tmp_path), "host": "graphs", "names": ["graphs", "0:0::1"], "days": 820, "renew_days": 90}
+    given: dict[str, Any] = {
+        "directory": str(tmp_path),
+        "host": "graphs",
+        "names": ["graphs", "0:0::1"],
+        "days": 820,
+        "renew_days": 90,
+    }
     changes = ["authority: made", "certificate: made by the new authority"]
-    assert run_module(module, capsys, check=True, **wish)["changes"] == changes
-    answer = run_module(module, capsys, **wish)
+    assert run_module(module, capsys, check=True, **given)["changes"] == changes
+    answer = run_module(module, capsys, **given)
     assert (answer["changed"], answer["changes"]) == (True, ["authority: made", "certificate: made"])
     assert answer["diff"]["prepared"] == "+authority: made\n+certificate: made\n"
-    answer = run_module(module, capsys, **wish)
+    answer = run_module(module, capsys, **given)
     assert (answer["changed"], answer["changes"]) == (False, [])
 
 
 def test_the_module_says_what_openssl_said(module, capsys, tmp_path):
-    wish = {"directory": str(tmp_path), "host": "graphs", "names": ["a b,c"], "days": -1, "renew_days": 90}
+    given: dict[str, Any] = {
+        "directory": str(tmp_path),
+        "host": "graphs",
+        "names": ["a b,c"],
+        "days": -1,
+        "renew_days": 90,
+    }
     with pytest.raises(Failed, match="openssl has failed: "):
-        run_module(module, capsys, **wish)
+        run_module(module, capsys, **given)

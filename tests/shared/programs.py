@@ -24,7 +24,7 @@ class Program:
 
     def __init__(self, command: Sequence[str], log: Path, **options: Any) -> None:
         """Start it; `options` are those of Popen."""
-        self.log = log
+        self.command, self.log = list(command), log
         self._may_end = False
         with log.open("a") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, **options)
@@ -38,7 +38,7 @@ class Program:
         """Fail if it has ended by itself."""
         if not self._may_end and self.process.poll() is not None:
             said = self.text()[-_SHOWN:]
-            raise AssertionError(f"{self.process.args} has ended with {self.process.returncode}, and said:\n{said}")
+            raise AssertionError(f"{self.command} has ended with {self.process.returncode}, and said:\n{said}")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Send it a signal, and wait for the end that belongs to it."""

@@ -49,7 +49,7 @@ def run(data: bytes) -> None:
 
 
 def engines(choice: int, segments: list[bytes]) -> None:
-    """Feed both engines: a segment is a datagram, `!c` a cut, `!f` a flush, `!d` a digit and a name a deletion."""
+    """Feed both engines: a segment is a datagram, `!c` serializes, `!f` a flush, `!d` a deletion."""
     rules = test_engines.RULES[choice % 16 % len(test_engines.RULES)]
     form = test_engines.FORMS[choice >> 6 & 1]
     test_engines.assert_same([*map(_step, segments), "flush", "flush"], rules, form)
@@ -57,7 +57,7 @@ def engines(choice: int, segments: list[bytes]) -> None:
 
 def _step(segment: bytes):
     if segment[:2] == b"!c":
-        return "cut"
+        return "serialize"
     if segment[:2] == b"!f":
         return "flush"
     if segment[:2] == b"!d" and len(segment) > 3:

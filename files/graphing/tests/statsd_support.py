@@ -2,14 +2,15 @@
 
 import itertools
 import socket
+from typing import Any
 
 from hypothesis import strategies as st
 
 from graphing.statsd.model.naming import conflict_in_plain
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Rules
+from graphing.statsd.model.reference import BucketRules
 
-PLAIN = Rules(conflict=conflict_in_plain("stats", "statsd", (90,)))
+PLAIN = BucketRules(conflict=conflict_in_plain("stats", "statsd", (90,)))
 
 EVERY_LINE = [
     b"%s:%s|%s%s" % parts
@@ -38,12 +39,12 @@ def has_ipv6():
     return True
 
 
-class Subject:
+class RecordedView:
     """An aggregator that has received what etsy's server had when it was recorded."""
 
     def __init__(self):
         self.health = "up"
-        self.buckets = {
+        self.buckets: dict[Kind, dict[str, Any]] = {
             Kind.COUNTER: {"web.hits": 5.0, "app.a.one": 1.0, "app.a.two": 1.0, "app.b": 1.0, "a.": 4.0, "a.b": 1.0},
             Kind.TIMER: {"web.time": [320.0, 100.5], "fol.t": [1.0], "fol.t.u": [1.0]},
             Kind.GAUGE: {"load": 1.5, "fol.g": 1.0, "folx.g": 2.0},

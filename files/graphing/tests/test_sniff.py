@@ -107,7 +107,7 @@ def test_a_terminal_is_not_deceived():
 def test_the_traffic_is_shown_to_a_limit_and_counted_beyond():
     out, tally = io.StringIO(), Tally()
     said = packets_of(RECORDED.splitlines(keepends=True))
-    sniff._show(said, sniff.Wanted(counts=True, lines=5), tally, out)
+    sniff._show(said, sniff.SniffOptions(counts=True, lines=5), tally, out)
     assert out.getvalue().splitlines()[3:] == [
         "2026/11/21 17:30:38.843342 127.0.0.1:51614 -> 127.0.0.1:48125",
         "  nonl:1|c",
@@ -123,17 +123,17 @@ def test_the_traffic_is_shown_to_a_limit_and_counted_beyond():
 def test_the_filter_may_be_an_option_or_a_word(arguments, pattern):
     parser = argparse.ArgumentParser()
     sniff.add_arguments(parser)
-    assert sniff.wanted(parser.parse_args(arguments)).pattern == pattern
+    assert sniff.read_options(parser.parse_args(arguments)).pattern == pattern
 
 
 def test_a_filter_that_is_no_expression_is_refused(capsys):
-    assert sniff.run(sniff.Wanted("las["), None) == 2
+    assert sniff.run(sniff.SniffOptions("las["), None) == 2
     assert "--filter 'las[' is no regular expression" in capsys.readouterr().err
 
 
 def test_without_ngrep_it_says_so(capsys, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert sniff.run(sniff.Wanted(), None) == 1
+    assert sniff.run(sniff.SniffOptions(), None) == 1
     assert capsys.readouterr().err == "ngrep can't be run: No such file or directory\n"
 
 
@@ -143,7 +143,7 @@ def test_each_network_namespace_is_watched_and_there_the_aggregators_own_address
     parser = argparse.ArgumentParser()
     sniff.add_arguments(parser)
     arguments = ["x", f"--elsewhere={there}=127.0.0.1:18125", f"--elsewhere={gone}=127.0.0.1:1", "--udp-port=8125"]
-    here, other = sniff.commands(sniff.wanted(parser.parse_args(arguments)))
+    here, other = sniff.commands(sniff.read_options(parser.parse_args(arguments)))
     assert here[-2:] == ["x", "udp dst port 8125 or tcp dst port 2003"]
     assert other[:3] == ["nsenter", f"--net={there}", "ngrep"]
     assert other[-2:] == ["x", "udp dst port 18125 and dst host 127.0.0.1"]

@@ -8,7 +8,7 @@
 cdef int start_flush(Table table, Names names) except -1:
     """Do what `Table.begin_flush` says."""
     if table.dirty_count or table.flush_at != table.flush_end:
-        raise RuntimeError("an interval ends after a cut, and after the flush before it")
+        raise RuntimeError("an interval ends after serialize_changes, and after the flush before it")
     if table.entry_count > 2 * table.live_count + 10000:
         compact_entries(table)
     table.names = names

@@ -69,7 +69,7 @@ cdef int put_changes(Table table, Entry *entry) except -1:
 
 
 cdef bytes cut_partial(Table table):
-    """Do what `Table.cut` says."""
+    """Do what `Table.serialize_changes` says."""
     cdef size_t i
     for i in range(table.dirty_count):
         if i + 8 < table.dirty_count:

@@ -151,7 +151,7 @@ cdef class Table:
         with nogil:
             feed_lines(self, p, end)
 
-    def take_refused_name(self):
+    def pop_refused_name(self):
         """Name a bucket that refused something since the last call: b"" stands for a new one, None for nothing."""
         cdef Entry *entry = self.refused_entry
         self.refused_entry = NULL
@@ -191,24 +191,24 @@ cdef class Table:
 
     # partial
 
-    def cut(self):
-        """Return the records of what changed since the last cut, in the form that `datagram_log` reads."""
+    def serialize_changes(self):
+        """Return the records of what changed since the last call, in the form that `datagram_log` reads."""
         return cut_partial(self)
 
     @property
-    def uncut(self):
-        """Whether there is anything to cut that is not in the log."""
+    def has_changes(self):
+        """Whether records wait that are not in the log."""
         return self.partial.n > 0
 
     @property
-    def wants_cut(self):
-        """Whether a cut now keeps the next one short."""
+    def wants_compaction(self):
+        """Whether compacting the log now keeps the next time short."""
         return must_cut(self, gt_now())
 
     # flush
 
     def begin_flush(self, Names names):
-        """End the interval in progress: `flush_slice` gives its lines. Call `cut` first."""
+        """End the interval in progress: `flush_slice` gives its lines. Call `serialize_changes` first."""
         start_flush(self, names)
 
     def flush_slice(self, size_t most):
@@ -233,14 +233,14 @@ cdef class Table:
 
         Datagrams may queue for `longest_nap` seconds.
 
-        Return True when the log has no room for another batch: cut, begin it anew, call again.
+        Return True when the log has no room for another batch: compact it, begin it anew, call again.
 
         What has queued is received by the clock: waking up for each datagram would cost more than all else.
         """
         return receive_for(self, fds, seconds, longest_nap)
 
     def add(self, const uint8_t[::1] lines):
-        """Log and feed lines that came another way; False when the log has no room: cut and begin it anew."""
+        """Log and feed lines that came another way; False when the log has no room: compact it and begin it anew."""
         return add_to_log(self, lines)
 
     def sender(self):

@@ -8,9 +8,15 @@ from stored import Stored
 ARCHIVES = [(10, 2160), (60, 10080), (600, 12960), (3600, 43800)]
 
 
+class History(Stored):
+    """Series with a history that ended ten minutes ago, at `then`."""
+
+    then: int
+
+
 @pytest.fixture
 def stored(host):
-    found = Stored(Site(host))
+    found = History(Site(host))
     found.then = found.now() - 600
     for name, value in [("moved.old.a", 1), ("moved.old.b.c", 2), ("moved.other.a", 3)]:
         found.make(name, ARCHIVES, [(found.then - 10 * n, value * n) for n in range(3000, 0, -1)])

@@ -1,6 +1,7 @@
 """A changed retention is brought to stored series while events come in, and each number stays where it was."""
 
 import re
+from typing import Any
 
 import pytest
 from playbook import run_playbook
@@ -84,8 +85,9 @@ def archives(stored, now):
 def test_what_is_kept_otherwise_is_reported_and_nothing_changed(host, inventory, stored, history, rule):
     path = stored.path(HISTORY)
     before = host.file(path).sha256sum
+    applied: dict[str, Any] = {"retention_apply": True}
     for options in ([], ["--check"]):
-        run = run_playbook("retention", inventory, *options, **({"retention_apply": True} if options else {}))
+        run = run_playbook("retention", inventory, *options, **(applied if options else {}))
         assert run.status == 0, run.output
         assert "41 retention 10s:6h,1m:1w,10m:90d,1h:5y -> 10s:12h,1m:2w,10m:90d,1h:5y (stats.retained." in run.words
         assert "Nothing was changed." in run.words

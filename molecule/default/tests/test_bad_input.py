@@ -1,9 +1,11 @@
 """What is wrong is named, with the remedy, before anything changes: the real playbook on the real host."""
 
+from typing import Any
+
 import pytest
 from playbook import ROOT, run_playbook
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelt variable": (
         {"carbon_retentoins": "10s:6h"},
         "carbon_retentoins is not a variable of role carbon (did you mean carbon_retentions?)",
@@ -78,7 +80,7 @@ def test_it_is_refused_before_anything_changes(case):
 
 
 def test_all_of_it_is_told_at_once_and_no_secret():
-    given = {
+    given: dict[str, Any] = {
         "carbon_retentions": ["10s:6h"],
         "graphite_web_admin_user": "o'neil",
         "graphite_web_admin_password": 12345678,

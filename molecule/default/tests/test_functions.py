@@ -123,7 +123,7 @@ def test_every_function_draws_over_gaps_or_is_listed(site, gaps):
     for start in range(0, len(groups), 100):
         failed |= json.loads(site.python(CALL, groups[start : start + 100]))
     assert {target: said for target, said in failed.items() if said[0] != 400} == {}
-    listed = re.findall(r"^\| `.*?\|", DOCUMENT.read_text().partition("Not mended")[2], re.MULTILINE)
+    listed = re.findall(r"^\| `.*?\|", DOCUMENT.read_text().partition("## Not repaired")[2], re.MULTILINE)
     names = set(re.findall(r"`(\w+)`", " ".join(listed)))
     broken = {target: said for target, (_, said) in failed.items() if " cannot draw this: " in said}
     assert {target: said for target, said in broken.items() if target.partition("(")[0] not in names} == {}

@@ -33,7 +33,7 @@ def send(site, port, method, path, *, body=(), headers=None):
     return json.loads(site.python(SEND, [port, method, path, headers or {}, body]))
 
 
-WIDE = [["/render?format=json", 1], ["&target=carbon.agents.*.metricsReceived", 500]]
+WIDE: list[tuple[str, int]] = [("/render?format=json", 1), ("&target=carbon.agents.*.metricsReceived", 500)]
 """An address of 20 kB."""
 
 

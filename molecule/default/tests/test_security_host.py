@@ -4,6 +4,7 @@ import json
 import re
 import stat
 import uuid
+from typing import Any
 
 import pytest
 import testinfra
@@ -353,7 +354,8 @@ def test_two_hosts_have_no_secret_in_common(host, neighbour, inventory):
 def test_a_run_that_tells_all_tells_no_secret(inventory, monkeypatch):
     """Debug output with differences, of a run that changes secrets: neither those that were nor those that will be."""
     monkeypatch.setenv("ANSIBLE_STDOUT_CALLBACK", "default")
-    new = {name: uuid.uuid4().hex + uuid.uuid4().hex for name in ("graphite_web_secret_key", "photoworld_secret_key")}
+    names = ("graphite_web_secret_key", "photoworld_secret_key")
+    new: dict[str, Any] = {name: uuid.uuid4().hex + uuid.uuid4().hex for name in names}
     kept = [file for file in inventory.glob("secrets/*/*") if file.suffix != ".pem"]
     assert len(kept) > len(new)
     run = run_playbook("site", inventory, "--check", "--diff", "-vvv", **new)

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pretended_aws
@@ -43,7 +44,12 @@ class Account:
         )
 
     def run(self, *options, **variables):
-        given = {"ec2_ssh_networks": [OFFICE], "ec2_ssh_wait": 0, "ec2_inventory": str(self.inventory)} | variables
+        given: dict[str, Any] = {
+            "ec2_ssh_networks": [OFFICE],
+            "ec2_ssh_wait": 0,
+            "ec2_inventory": str(self.inventory),
+            **variables,
+        }
         return run_playbook("ec2", ROOT / "inventory/local", *options, **given)
 
     def instances(self, *states):

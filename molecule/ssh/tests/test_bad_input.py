@@ -1,6 +1,9 @@
 """A host that cannot be entered, or is no Debian: one sentence with the remedy, and nothing has changed."""
 
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
@@ -25,7 +28,7 @@ def changed_host_key(path):
     return known
 
 
-CASES = {
+CASES: dict[str, tuple[Callable[[Path], dict[str, Any]], str]] = {
     "nobody listens": (
         lambda path: {"ansible_port": 1},
         "molecule-ssh-web does not answer (172.31.0.13, port 1: Connection ",

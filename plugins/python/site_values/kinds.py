@@ -16,9 +16,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from graphing.checks.settings import Settings as Checks
+from graphing.checks.settings import CheckSettings as Checks
 from graphing.core.config import Reader, number, text, whole
-from graphing.statsd.settings import Settings as Statsd
+from graphing.statsd.settings import StatsdSettings as Statsd
 from site_values.network import problem
 
 FILES: Mapping[str, Any] = {"statsd.toml": Statsd, "checks.toml": Checks}

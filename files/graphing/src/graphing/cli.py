@@ -17,7 +17,7 @@ from graphing.core.config import ConfigError
 from graphing.core.log import set_up_logging
 from graphing.statsd import server as statsd
 from graphing.statsd.admin import tail
-from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.settings import StatsdSettings, read_settings
 from graphing.store import options as store
 from graphing.watchdog import server as watchdog
 
@@ -58,7 +58,7 @@ def _add_statsd(commands: "_Commands[argparse.ArgumentParser]") -> None:
     others = command.add_subparsers(metavar="WHAT")
     live = others.add_parser("tail", help="show the live buckets of a running aggregator, by its console")
     live.add_argument("pattern", nargs="?", default="", metavar="PATTERN", help="a part of the buckets' names")
-    console = Settings().console
+    console = StatsdSettings().console
     live.add_argument("--host", default=console.host, help=f"where the console listens ({console.host})")
     live.add_argument("--port", type=int, default=console.port, help=f"its port ({console.port})")
     live.add_argument("--seconds", type=float, default=0.0, help="how long to show them (0: until Ctrl-C)")
@@ -126,7 +126,7 @@ def _run_watchdog(options: argparse.Namespace) -> int:
 def _add_sniff(commands: "_Commands[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("sniff", help="show the events and lines that come in, by ngrep, and count them")
     sniff.add_arguments(command)
-    command.set_defaults(run=lambda found: sniff.run(sniff.wanted(found), sys.stdout))
+    command.set_defaults(run=lambda found: sniff.run(sniff.read_options(found), sys.stdout))
 
 
 def _good(config: Path) -> int:

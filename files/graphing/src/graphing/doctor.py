@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable
 from typing import TextIO
 
 from graphing.checks import canary
-from graphing.checks.canary import Sight
+from graphing.checks.canary import Sighting
 from graphing.checks.lookout import Lookout
-from graphing.checks.settings import Settings
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import Verdict, exit_status, in_order, kind, summary
 from graphing.watchdog import state
 
@@ -23,7 +23,7 @@ _BROKEN_SECONDS = 5.0
 """A hop may be closed for a moment, while a service restarts."""
 
 
-def run(settings: Settings, as_json: bool, out: TextIO, only: Collection[str] = (), wait: float = 0.0) -> int:
+def run(settings: CheckSettings, as_json: bool, out: TextIO, only: Collection[str] = (), wait: float = 0.0) -> int:
     """Look, print what was found, and return the exit status. Raises ConfigError.
 
     `only`: the kinds of checks that are asked for; none for all. `wait`: the seconds that all has to become well.
@@ -36,7 +36,7 @@ def run(settings: Settings, as_json: bool, out: TextIO, only: Collection[str] = 
     return exit_status(verdicts)
 
 
-def await_well(settings: Settings, only: Collection[str] = (), wait: float = 0.0) -> list[Verdict]:
+def await_well(settings: CheckSettings, only: Collection[str] = (), wait: float = 0.0) -> list[Verdict]:
     """Examine again until all is well, or for `wait` seconds; return what was found last. Raises ConfigError."""
     deadline = time.monotonic() + wait
     while True:
@@ -46,40 +46,40 @@ def await_well(settings: Settings, only: Collection[str] = (), wait: float = 0.0
         time.sleep(_POLL_SECONDS)
 
 
-def examine(settings: Settings, only: Collection[str] = ()) -> list[Verdict]:
+def examine(settings: CheckSettings, only: Collection[str] = ()) -> list[Verdict]:
     """Send the canaries, wait until they have arrived or can't, and judge everything, what is worst first.
 
     Where `only` names other kinds of checks, no canary is sent. Raises ConfigError.
     """
     lookout = Lookout(settings)
     sent = round(time.time(), 3)
-    sights = lookout.sights(sent, sent)  # what there was before
-    if _asked(sights, only):
+    sightings = lookout.sightings(sent, sent)  # what there was before
+    if _asked(sightings, only):
         lookout.send(sent)
-        sights = _follow(lookout, sent, only)
+        sightings = _follow(lookout, sent, only)
     now = time.time()
-    verdicts = [*lookout.judge(sights, now), state.judge(state.read(settings.watchdog.state_file), now)]
+    verdicts = [*lookout.judge(sightings, now), state.judge(state.read(settings.watchdog.state_file), now)]
     return in_order(verdict for verdict in verdicts if not only or kind(verdict.check) in only)
 
 
-def _asked(sights: Iterable[Sight], only: Collection[str]) -> list[Sight]:
-    return [sight for sight in sights if not only or sight.check in only]
+def _asked(sightings: Iterable[Sighting], only: Collection[str]) -> list[Sighting]:
+    return [sight for sight in sightings if not only or sight.check in only]
 
 
-def _follow(lookout: Lookout, sent: float, only: Collection[str]) -> list[Sight]:
+def _follow(lookout: Lookout, sent: float, only: Collection[str]) -> list[Sighting]:
     """Look until the canaries that are asked for have arrived, or can't."""
     deadline = time.monotonic() + 2 * lookout.interval + 10
     broken_since: float | None = None
     while True:
         now = time.time()
-        sights = lookout.sights(sent, now)
-        asked = _asked(sights, only)
+        sightings = lookout.sightings(sent, now)
+        asked = _asked(sightings, only)
         if all(map(canary.arrived, asked)):
-            return sights
+            return sightings
         clock = time.monotonic()
         broken_since = (broken_since or clock) if any(map(canary.broken, asked)) else None
         if clock >= deadline or (broken_since and clock - broken_since >= _BROKEN_SECONDS):
-            return sights
+            return sightings
         time.sleep(_POLL_SECONDS)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from graphing.statsd.model.protocol import Kind, Refused, decode, parse_line, read_number
+from graphing.statsd.model.protocol import Kind, Malformed, decode, parse_line, read_number
 
 _HEADER = re.compile(rb"([UT]) (\S+ \S+) (\S+) -> (\S+).* #\d+$")
 _HEX = slice(2, 52)
@@ -26,7 +26,7 @@ _SHOWN_BUCKETS = 50
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
-class Wanted(NamedTuple):
+class SniffOptions(NamedTuple):
     """What a person wants to see."""
 
     pattern: str = ""
@@ -86,19 +86,19 @@ def _elsewhere(text: str) -> Elsewhere:
     return Elsewhere(path, address.strip("[]"), int(port))
 
 
-def wanted(options: argparse.Namespace) -> Wanted:
+def read_options(given: argparse.Namespace) -> SniffOptions:
     """Read the arguments."""
-    pattern = options.filter or options.word
-    there = tuple(each for each in options.elsewhere if Path(each.path).exists())
-    return Wanted(pattern, options.seconds, options.count, options.lines, options.udp_port, options.tcp_port, there)
+    pattern = given.filter or given.word
+    there = tuple(each for each in given.elsewhere if Path(each.path).exists())
+    return SniffOptions(pattern, given.seconds, given.count, given.lines, given.udp_port, given.tcp_port, there)
 
 
-def commands(wish: Wanted) -> list[list[str]]:
+def commands(options: SniffOptions) -> list[list[str]]:
     """Return the command for each network namespace: ngrep sees one at a time."""
-    ngrep = ["ngrep", "-qtlx", "-d", "any", wish.pattern or "."]
-    here = [*ngrep, f"udp dst port {wish.udp_port} or tcp dst port {wish.tcp_port}"]
+    ngrep = ["ngrep", "-qtlx", "-d", "any", options.pattern or "."]
+    here = [*ngrep, f"udp dst port {options.udp_port} or tcp dst port {options.tcp_port}"]
     # Others listen there too: what is for this aggregator is told by address and port.
-    there = [["nsenter", f"--net={each.path}", *ngrep, _for_socket(each)] for each in wish.elsewhere]
+    there = [["nsenter", f"--net={each.path}", *ngrep, _for_socket(each)] for each in options.elsewhere]
     return [here, *there]
 
 
@@ -107,32 +107,32 @@ def _for_socket(where: Elsewhere) -> str:
     return packets if where.address in _ANY else f"{packets} and dst host {where.address}"
 
 
-def run(wish: Wanted, out: TextIO) -> int:
+def run(options: SniffOptions, out: TextIO) -> int:
     """Show the traffic until its time is over or Ctrl-C; return the exit code."""
     try:
-        matches = re.compile(wish.pattern).search
+        matches = re.compile(options.pattern).search
     except re.error as error:
-        print(f"--filter {wish.pattern!r} is no regular expression: {error}", file=sys.stderr)
+        print(f"--filter {options.pattern!r} is no regular expression: {error}", file=sys.stderr)
         return 2
     tally = Tally(matches)
     with contextlib.ExitStack() as running:
         try:
-            processes = [_start(command, running) for command in commands(wish)]
+            processes = [_start(command, running) for command in commands(options)]
             _await_begin(processes)
         except OSError as error:
             print(error, file=sys.stderr)
             return 1
-        if wish.seconds:
-            timer = threading.Timer(wish.seconds, _interrupt, [processes])
+        if options.seconds:
+            timer = threading.Timer(options.seconds, _interrupt, [processes])
             timer.daemon = True
             timer.start()
         try:
-            _show(_packets(processes), wish, tally, out)
+            _show(_packets(processes), options, tally, out)
         except KeyboardInterrupt:
             pass
         except BrokenPipeError:
             return 0
-    if wish.counts:
+    if options.counts:
         out.write("\n".join(["", *tally.table(), ""]))
     return 0
 
@@ -178,13 +178,13 @@ def _packets(processes: "list[subprocess.Popen[bytes]]") -> Iterator[Packet]:
         yield from iter(come.get, None)
 
 
-def _show(packets: Iterable[Packet], wish: Wanted, tally: "Tally", out: TextIO) -> None:
+def _show(packets: Iterable[Packet], options: SniffOptions, tally: "Tally", out: TextIO) -> None:
     shown, full = 0, False
     for packet in packets:
-        if wish.counts:
+        if options.counts:
             tally.add(packet)
         lines = [f"{packet.when} {packet.sender} -> {packet.receiver}", *_plain_lines(packet.payload)]
-        if wish.lines and (full or shown + len(lines) > wish.lines):
+        if options.lines and (full or shown + len(lines) > options.lines):
             if not full:
                 out.write("... and more\n")
             full = True
@@ -264,7 +264,7 @@ class Tally:
     def _add_event(self, line: str) -> None:
         try:
             metrics = parse_line(line)
-        except Refused:
+        except Malformed:
             self.bad_values += 1
             return
         for metric in metrics:

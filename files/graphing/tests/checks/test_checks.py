@@ -14,11 +14,11 @@ from ports import reserve_port
 
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
 from graphing.checks.aggregator import Report
-from graphing.checks.canary import Sight
-from graphing.checks.carbon import Counts
+from graphing.checks.canary import Sighting
+from graphing.checks.carbon import CacheCounts
 from graphing.checks.disk import Space
 from graphing.checks.drops import Queue
-from graphing.checks.refused import Lately, Named, Slot
+from graphing.checks.refused import Lately, RefusedBucket, Slot
 from graphing.checks.services import Unit
 from graphing.checks.verdict import State, Verdict, exit_status, in_order, summary
 
@@ -89,7 +89,7 @@ def test_causes_come_before_symptoms(bad, first):
 
 # The canary
 
-THERE = Sight(
+THERE = Sighting(
     "event",
     "8125/udp",
     since=NOW,
@@ -338,10 +338,10 @@ def test_refused_values_are_worth_a_warning_if_they_are_many_or_come_steadily(se
 
 def test_the_busiest_names_are_told_with_why_who_and_what_to_do():
     busiest = [
-        Named("jobs.mail", "type_conflicts", 1200, "it is a counter already", "192.0.2.7 port 40000"),
-        Named("cpu\x1b[2J", "bad_lines", 7, "no value", ""),
-        Named("a", "bad_lines", 2, "unknown type", ""),
-        Named("b", "refused", 1, "there are max_buckets buckets already", ""),
+        RefusedBucket("jobs.mail", "type_conflicts", 1200, "it is a counter already", "192.0.2.7 port 40000"),
+        RefusedBucket("cpu\x1b[2J", "bad_lines", 7, "no value", ""),
+        RefusedBucket("a", "bad_lines", 2, "unknown type", ""),
+        RefusedBucket("b", "refused", 1, "there are max_buckets buckets already", ""),
     ]
     found = refused.judge(Lately(slots(300, 300, 300, 300, 9), busiest))
     assert found.what == (
@@ -415,7 +415,7 @@ def test_without_a_socket_nothing_is_known_of_drops():
 
 
 def sizes(*values, **further):
-    return Counts("a", {NOW + 10 * number: value for number, value in enumerate(values)}, **further)
+    return CacheCounts("a", {NOW + 10 * number: value for number, value in enumerate(values)}, **further)
 
 
 @pytest.mark.parametrize(
@@ -567,9 +567,9 @@ def test_the_first_day_of_a_server_is_no_alarm(share, hours):
 @pytest.mark.parametrize("per_hour", [0.5, 0.2, 0.1, 0.05, 0.02])
 def test_what_really_fills_a_disk_is_told_in_time(quiet, per_hour):
     """Told before 70 % of what was free are gone, whatever was before."""
-    told = first_warning(lambda now: 0.27 + per_hour * max(0.0, now - quiet), quiet + 0.7 / per_hour)
-    assert told is not None
-    assert quiet < told < quiet + 0.7 * 0.73 / per_hour
+    first = first_warning(lambda now: 0.27 + per_hour * max(0.0, now - quiet), quiet + 0.7 / per_hour)
+    assert first is not None
+    assert quiet < first < quiet + 0.7 * 0.73 / per_hour
 
 
 @pytest.mark.parametrize(("free", "state"), [(5 * GIB, FAIL), (6 * GIB, OK)])

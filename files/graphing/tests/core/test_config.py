@@ -6,9 +6,10 @@ from dataclasses import asdict
 import pytest
 from support import PACKAGE
 
+from graphing import __version__
 from graphing.cli import main
 from graphing.core.config import ConfigError
-from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.settings import StatsdSettings, read_settings
 
 EXAMPLE = PACKAGE / "statsd.example.toml"
 
@@ -23,13 +24,13 @@ def complaints(tmp_path, content):
 
 def test_an_empty_file_gives_the_defaults(tmp_path):
     (tmp_path / "empty.toml").touch()
-    assert read_settings(tmp_path / "empty.toml") == Settings()
+    assert read_settings(tmp_path / "empty.toml") == StatsdSettings()
 
 
 def test_the_example_holds_every_key_with_its_default():
-    assert read_settings(EXAMPLE) == Settings()
+    assert read_settings(EXAMPLE) == StatsdSettings()
     written = tomllib.loads(EXAMPLE.read_text())
-    known = asdict(Settings())
+    known = asdict(StatsdSettings())
     assert {table: set(keys) for table, keys in written.items()} == {table: set(keys) for table, keys in known.items()}
 
 
@@ -113,7 +114,7 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--version"])
     assert stopped.value.code == 0
-    assert capsys.readouterr().out == "graphing 0.1.0\n"
+    assert capsys.readouterr().out == f"graphing {__version__}\n"
 
 
 @pytest.mark.parametrize("server", ["a", "a:", "a:0", "a:65536", ":1", "[::1]", "a b:1", "a:01"])

@@ -73,7 +73,12 @@ def test_what_was_appended_is_read_again_after_a_restart(tmp_path):
 def test_records_are_synced_with_their_segment_and_its_name(tmp_path, monkeypatch):
     synced = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+
+    def fsync(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     journal = opened(tmp_path)
     journal.append(b"a", 1, 100)
     assert (synced, journal.synced) == ([], Position(0, 0))
@@ -342,7 +347,12 @@ def test_a_position_is_found_by_its_stamp_without_reading_everything(tmp_path, m
     made = [journal.append(b"x" * 64, 1, stamp // 3 * 10) for stamp in range(300)]
     reads = []
     real = os.pread
-    monkeypatch.setattr(os, "pread", lambda fd, size, offset: (reads.append(size), real(fd, size, offset))[1])
+
+    def pread(descriptor, size, offset):
+        reads.append(size)
+        return real(descriptor, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
     for stamp in (-5, 0, 1, 10, 500, 501, 989, 990):
         assert journal.position_at(stamp) == next(r.span.start for r in made if r.stamp >= stamp)
     assert journal.position_at(991) == journal.end

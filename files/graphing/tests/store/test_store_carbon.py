@@ -14,12 +14,12 @@ from store_support import create, layout
 
 from graphing.store import StoreError
 from graphing.store import carbon as module
-from graphing.store.carbon import Carbon
+from graphing.store.carbon import CarbonConfig
 
 OWN = layout((10, 360))
 
 
-class Cache:
+class CacheClient:
     """Answers as carbon's CacheManagementHandler does."""
 
     def __init__(self, points=None, raw=None, forgetful=False):
@@ -60,7 +60,7 @@ def configured(tmp_path):
             lines += [f"[cache:{name}]", f"CACHE_QUERY_PORT = {port}", ""]
             lines += [f"LINE_RECEIVER_PORT = {line_port}", ""] if line_port else []
         (tmp_path / "carbon.conf").write_text("\n".join(lines))
-        return Carbon(tmp_path, say)
+        return CarbonConfig(tmp_path, say)
 
     return configured
 
@@ -89,23 +89,23 @@ class Writer:
 
 
 def test_points_in_any_cache_are_waiting(configured):
-    one, other = Cache({"a": {10: 1.0}}), Cache({"b": {10: 2.0}})
+    one, other = CacheClient({"a": {10: 1.0}}), CacheClient({"b": {10: 2.0}})
     assert configured(a=one.port, b=other.port).waiting(["a", "b", "c"]) == {"a", "b"}
 
 
 def test_many_names_are_asked_in_pieces(configured):
-    cache = Cache({"s2500": {10: 1.0}})
+    cache = CacheClient({"s2500": {10: 1.0}})
     assert configured(a=cache.port).waiting(f"s{n}" for n in range(3000)) == {"s2500"}
     assert [len(asked) for asked in cache.asked] == [1000, 1000, 1000]
 
 
 def test_a_cache_that_was_started_anew_is_asked_again(configured):
-    carbon = configured(a=Cache({"a": {10: 1.0}}, forgetful=True).port)
+    carbon = configured(a=CacheClient({"a": {10: 1.0}}, forgetful=True).port)
     assert [carbon.waiting(["a", "b"]) for _ in range(3)] == [{"a"}] * 3
 
 
 def test_a_cache_has_settled_when_it_is_empty_and_has_written_something_since(configured, tmp_path):
-    cache = Cache({"a": {10: 1.0}})
+    cache = CacheClient({"a": {10: 1.0}})
     own = tmp_path / "whisper/carbon/agents/host-a/cache/size.wsp"
     create(own, OWN)
     settled = []
@@ -125,7 +125,7 @@ def test_a_cache_has_settled_when_it_is_empty_and_has_written_something_since(co
 def test_a_settled_cache_is_not_waited_for_until_its_next_interval(configured, tmp_path):
     """One of its own metrics is sent to it; none of the others is written here."""
     writer = Writer(tmp_path / "whisper")
-    carbon = configured(a=Cache().port, line_port=writer.port)
+    carbon = configured(a=CacheClient().port, line_port=writer.port)
     assert carbon.settle(["x"]) == set()
     name, _, stamp = writer.lines[0].split()
     assert name == f"carbon.agents.{socket.gethostname().replace('.', '_')}-a.settled"
@@ -139,22 +139,22 @@ def test_a_cache_that_takes_no_points_is_not_waited_for(configured):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreError, match=f"carbon-cache a takes no points on 127.0.0.1 port {port} .*graphing doctor"):
-        configured(a=Cache().port, line_port=port).settle(["a"])
+        configured(a=CacheClient().port, line_port=port).settle(["a"])
 
 
 def test_a_wait_says_what_it_is_for_and_how_long_at_most(configured, monkeypatch):
     said = []
     monkeypatch.setattr(module, "_QUIET", 0.0)
     monkeypatch.setattr(module, "DEADLINE", 0.7)
-    assert configured(said.append, a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
+    assert configured(said.append, a=CacheClient({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
     assert said == ["waiting until carbon has written what it holds of 1 series, at most 1 s"]
     with pytest.raises(StoreError):
-        configured(said.append, a=Cache().port).settle(["a"])
+        configured(said.append, a=CacheClient().port).settle(["a"])
     assert said[1] == "waiting until carbon-cache a has written what it took out of its memory, at most 1 s"
 
 
 def test_who_sends_again_is_seen_and_nobody_is_waited_for_no_longer_than_is_said(configured):
-    said, cache = [], Cache()
+    said, cache = [], CacheClient()
     carbon = configured(a=cache.port, say=said.append)
     looks = []
 
@@ -173,19 +173,19 @@ def test_who_sends_again_is_seen_and_nobody_is_waited_for_no_longer_than_is_said
 
 def test_a_cache_that_gets_points_all_the_time_is_told(configured, monkeypatch):
     monkeypatch.setattr(module, "DEADLINE", 0.1)
-    assert configured(a=Cache({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
+    assert configured(a=CacheClient({"a": {10: 1.0}}).port).settle(["a", "b"]) == {"a"}
 
 
 def test_a_cache_that_writes_nothing_is_named(configured, monkeypatch):
     monkeypatch.setattr(module, "DEADLINE", 0.1)
     with pytest.raises(StoreError, match="carbon-cache a has written none of its own metrics"):
-        configured(a=Cache().port).settle(["a"])
+        configured(a=CacheClient().port).settle(["a"])
 
 
 @pytest.mark.parametrize("raw", [b"nonsense", pickle.dumps([1])])
 def test_an_answer_that_is_none_is_refused(configured, raw):
     with pytest.raises(StoreError, match="carbon-cache a"):
-        configured(a=Cache(raw=raw).port).waiting(["a"])
+        configured(a=CacheClient(raw=raw).port).waiting(["a"])
 
 
 class Trap:
@@ -200,7 +200,7 @@ class Trap:
 
 def test_an_answer_calls_nothing(configured, tmp_path):
     with pytest.raises(StoreError, match=r"mkdir is no plain value"):
-        configured(a=Cache(raw=pickle.dumps(Trap(tmp_path / "made"))).port).waiting(["a"])
+        configured(a=CacheClient(raw=pickle.dumps(Trap(tmp_path / "made"))).port).waiting(["a"])
     assert not (tmp_path / "made").exists()
 
 
@@ -214,11 +214,11 @@ def test_files_are_only_touched_if_carbon_locks_them(configured, tmp_path):
     configured(a=1).check_locks()
     (tmp_path / "carbon.conf").write_text("[cache]\nWHISPER_LOCK_WRITES = False\n")
     with pytest.raises(StoreError, match=r"carbon\.conf: WHISPER_LOCK_WRITES is not True.*site\.yml"):
-        Carbon(tmp_path).check_locks()
+        CarbonConfig(tmp_path).check_locks()
     with pytest.raises(StoreError, match="has no LOCAL_DATA_DIR"):
-        _ = Carbon(tmp_path).root
+        _ = CarbonConfig(tmp_path).root
 
 
 def test_a_configuration_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"carbon\.conf: No such file"):
-        Carbon(tmp_path)
+        CarbonConfig(tmp_path)

@@ -6,7 +6,7 @@ import pytest
 
 from graphing.store import StoreError
 from graphing.store.names import check_rename, name_of, path_of
-from graphing.store.rules import Rules
+from graphing.store.rules import StorageRules
 
 SCHEMAS = """
 [short]
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def test_the_first_match_decides_in_each_file(folder):
-    rules = Rules(folder)
+    rules = StorageRules(folder)
     assert rules.layout("test.a.count") == (((10, 360),), "sum", 0.0)
     assert rules.layout("stats.test.a.upper") == (((10, 2160), (60, 10080)), "max", 0.5)
     assert rules.layout("stats.a;host=b")[1:] == ("average", 0.5), "what carbon falls back to"
@@ -45,7 +45,7 @@ def test_the_first_match_decides_in_each_file(folder):
 
 def test_without_a_rule_a_series_gets_a_week_of_minutes(folder):
     (folder / "storage-schemas.conf").write_text("[a]\npattern = ^a\nretentions = 10s:1h\n")
-    assert Rules(folder).layout("b").archives == ((60, 10080),)
+    assert StorageRules(folder).layout("b").archives == ((60, 10080),)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_without_a_rule_a_series_gets_a_week_of_minutes(folder):
 def test_a_wrong_rule_is_named(folder, name, text, complaint):
     (folder / name).write_text(text)
     with pytest.raises(StoreError, match=complaint) as raised:
-        Rules(folder)
+        StorageRules(folder)
     assert str(raised.value).startswith(f"{folder / name}: ")
 
 
 def test_a_missing_file_is_named(folder):
     (folder / "storage-schemas.conf").unlink()
     with pytest.raises(StoreError, match=r"storage-schemas\.conf: No such file"):
-        Rules(folder)
+        StorageRules(folder)
 
 
 @pytest.mark.parametrize("name", ["a", "stats.web.count"])

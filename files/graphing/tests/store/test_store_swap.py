@@ -156,13 +156,13 @@ def test_a_file_is_taken_with_what_it_held(path):
     stamp = int(time.time()) - 10
     whisper.update(str(path), 3, stamp)
     before = path.read_bytes()
-    assert swap.take(path, lambda raw: raw != before) == before
+    assert swap.remove_file(path, lambda raw: raw != before) == before
     assert not path.exists()
 
 
 def test_a_file_that_is_wanted_stays(path):
     before = path.read_bytes()
-    assert swap.take(path, lambda _: True) is None
+    assert swap.remove_file(path, lambda _: True) is None
     assert path.read_bytes() == before
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_gets_a_point_while_it_is_taken_comes_back(path, recreated):
     stamp = int(time.time()) - 100
     empty = path.read_bytes()
     with late_writer(path, stamp) as writer:
-        thread, failures = in_the_background(lambda: swap.take(path, lambda raw: raw != empty))
+        thread, failures = in_the_background(lambda: swap.remove_file(path, lambda raw: raw != empty))
         wait_for(lambda: not path.exists(), "the removal")
         if recreated:
             create(path, KEPT, [(stamp + 5, 2)])

@@ -214,13 +214,13 @@ def test_a_series_with_late_points_in_its_coarse_archive_is_not_stale(run, root)
 
 def test_a_series_that_gets_a_point_after_the_listing_is_kept(run, root, monkeypatch):
     path = fill(root / "a.wsp", OLD, 100 * DAY)
-    take = swap.take
+    remove_file = swap.remove_file
 
-    def take_late(path, unless):
+    def remove_late(path, unless):
         whisper.update(str(path), 5, int(time.time()))
-        return take(path, unless)
+        return remove_file(path, unless)
 
-    monkeypatch.setattr(swap, "take", take_late)
+    monkeypatch.setattr(swap, "remove_file", remove_late)
     text = run("prune", "--days", 90, "--apply")
     assert "Removed 0 series" in text
     assert "a point came in meanwhile: a." in text

@@ -49,16 +49,16 @@ def test_two_bad_looks_are_an_alarm_and_three_good_ones_its_end(looks, happened)
 def test_on_and_off_alternate_whatever_comes():
     for seed in range(200):
         looks = "".join(random.Random(seed).choices(".?wx", k=60))
-        told = changes(looks).replace(" ", "")
-        assert "++" not in told, looks
-        assert "--" not in told, looks
-        assert not told.startswith("-"), looks
+        sent = changes(looks).replace(" ", "")
+        assert "++" not in sent, looks
+        assert "--" not in sent, looks
+        assert not sent.startswith("-"), looks
 
 
 def test_a_check_that_is_no_longer_made_goes_off():
     alarms = Alarms([Alarm("certificate", on=True, since=5.0, state=State.WARN)])
-    told = [alarm for _ in range(3) for alarm in alarms.look([], 10.0)]
-    assert [(alarm.check, alarm.on) for alarm in told] == [("certificate", False)]
+    sent = [alarm for _ in range(3) for alarm in alarms.look([], 10.0)]
+    assert [(alarm.check, alarm.on) for alarm in sent] == [("certificate", False)]
 
 
 def test_the_alarm_keeps_when_and_why():
@@ -113,8 +113,8 @@ def test_the_doctor_judges_the_watchdog(saved, expected, what):
 
 
 def test_a_change_is_told_in_a_sentence_and_in_fields():
-    told = message(ON, "graphs")
-    assert told["text"] == "graphs: disk is bad: /w is full -> Free some space."
-    assert (told["alarm"], told["check"], told["state"], told["when"]) == ("on", "disk", "failed", 880.0)
+    sent = message(ON, "graphs")
+    assert sent["text"] == "graphs: disk is bad: /w is full -> Free some space."
+    assert (sent["alarm"], sent["check"], sent["state"], sent["when"]) == ("on", "disk", "failed", 880.0)
     over = message(Alarm("disk", since=990.0, state=State.OK, what="/w: 40 % used"), "graphs")
     assert (over["alarm"], over["text"]) == ("off", "graphs: disk is well again: /w: 40 % used")

@@ -15,7 +15,7 @@ from ports import reserve_port
 from programs import DEADLINE, Program, wait_for
 from support import PACKAGE, Carbon, Daemon, send, toml_text, udp_socket
 
-from graphing.checks.settings import Settings, read_settings
+from graphing.checks.settings import CheckSettings, read_settings
 
 SOURCE = PACKAGE / "src"
 EXAMPLE = PACKAGE / "checks.example.toml"
@@ -87,7 +87,7 @@ class Host:
             before = self.state()["when"]
             wait_for(lambda before=before: self.state()["when"] > before, "a look of the watchdog")
 
-    def told(self):
+    def reported(self):
         """Check and what of every call of the hook."""
         lines = self.hook.read_text().splitlines() if self.hook.exists() else []
         return [(said["check"], said["alarm"]) for said in map(json.loads, lines)]
@@ -110,7 +110,7 @@ def test_a_clean_run_has_no_alarm(host):
     host.start_watchdog()
     host.looks(40)
     assert host.on() == set()
-    assert host.told() == []
+    assert host.reported() == []
     known = {alarm["check"]: alarm["state"] for alarm in host.state()["alarms"]}
     assert known.items() >= {"event": "ok", "aggregator": "ok", "drops": "ok", "journal": "ok"}.items()
     assert "ALARM" not in host.log.read_text()
@@ -124,12 +124,12 @@ def test_an_alarm_goes_on_and_off_and_is_told_once_each(host):
     host.statsd.kill()
     wait_for(lambda: host.on() == {"event", "aggregator"}, host.on)
     host.looks(10)
-    wait_for(lambda: sorted(host.told()) == [("aggregator", "on"), ("event", "on")], host.told)
+    wait_for(lambda: sorted(host.reported()) == [("aggregator", "on"), ("event", "on")], host.reported)
     host.start_statsd()
     wait_for(lambda: not host.on(), host.on)
     host.looks(10)
-    wait_for(lambda: len(host.told()) == 4, host.told)
-    assert sorted(host.told()[2:]) == [("aggregator", "off"), ("event", "off")]
+    wait_for(lambda: len(host.reported()) == 4, host.reported)
+    assert sorted(host.reported()[2:]) == [("aggregator", "off"), ("event", "off")]
     log = host.log.read_text()
     assert len(re.findall("ALARM aggregator: no /statusz on 127.0.0.1 port", log)) == 1
     assert len(re.findall(r"well again: aggregator: the aggregator is ready", log)) == 1
@@ -155,12 +155,12 @@ def test_the_next_watchdog_does_not_tell_again(host):
     first = host.start_watchdog()
     host.looks(25)
     host.statsd.kill()
-    wait_for(lambda: len(host.told()) == 2, host.told)
+    wait_for(lambda: len(host.reported()) == 2, host.reported)
     first.stop()
     host.start_watchdog()
     host.looks(30)
     assert host.on() == {"event", "aggregator"}
-    assert len(host.told()) == 2
+    assert len(host.reported()) == 2
 
 
 def test_nothing_is_an_alarm_during_the_grace(host):
@@ -300,7 +300,7 @@ def test_the_doctor_and_the_watchdog_name_who_is_refused_until_it_is_over(host):
     # Those that are good make them few.
     send(host.inbox, b"\n".join([b"good:1|c"] * 2000), *[b"\n".join([b"good:1|c"] * 2000)] * 9)
     wait_for(lambda: not host.on(), host.on)
-    wait_for(lambda: sorted(host.told()) == [("refused", "off"), ("refused", "on")], host.told)
+    wait_for(lambda: sorted(host.reported()) == [("refused", "off"), ("refused", "on")], host.reported)
 
 
 # Bad input
@@ -330,10 +330,10 @@ def test_bad_settings_are_named(tmp_path, command, text, complaint):
 
 
 def test_the_example_holds_every_key_with_its_default():
-    assert read_settings(EXAMPLE) == Settings()
+    assert read_settings(EXAMPLE) == CheckSettings()
     written = tomllib.loads(EXAMPLE.read_text())
     assert {table: set(keys) for table, keys in written.items()} == {
-        table: set(keys) for table, keys in asdict(Settings()).items()
+        table: set(keys) for table, keys in asdict(CheckSettings()).items()
     }
 
 

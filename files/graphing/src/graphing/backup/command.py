@@ -28,7 +28,7 @@ def _look(given: Given) -> dict[str, Any]:
     return look(Path(given["whisper"]), _databases(given), given["repository"])
 
 
-def _take(given: Given) -> dict[str, Any]:
+def _take_backup(given: Given) -> dict[str, Any]:
     """Takes {repository, passphrase, ssh, host}, where things are, and how long to wait and what to keep.
 
     That is: `whisper`, `databases` ({name, path} or {name, dump}), `configuration` (paths), `controller`
@@ -68,7 +68,7 @@ def _files(given: Given) -> dict[str, Any]:
 
 _WORKS: Mapping[str, Callable[[Given], dict[str, Any]]] = {
     "look": _look,
-    "take": _take,
+    "take": _take_backup,
     "find": _find,
     "unpack": _unpack,
     "place": _place,

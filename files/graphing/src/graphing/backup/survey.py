@@ -8,7 +8,7 @@ from graphing.backup.contents import series_files
 from graphing.backup.databases import Database, existing
 from graphing.backup.repository import is_begun
 from graphing.store import StoreError
-from graphing.store.carbon import Carbon
+from graphing.store.carbon import CarbonConfig
 
 _CARBON = Path("/etc/carbon")
 _SMALL_FILES = ("config", "nonce")
@@ -51,7 +51,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _carbon_locks() -> bool:
     try:
-        Carbon(_CARBON).check_locks()
+        CarbonConfig(_CARBON).check_locks()
     except StoreError:
         return False
     return True

@@ -28,7 +28,7 @@ class _PlainValues(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
 
 
-class Cache:
+class CacheClient:
     """The query port of one carbon-cache, asked over one connection, as carbon logs each."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", timeout: float = 3.0) -> None:
@@ -86,8 +86,8 @@ class Cache:
 
 
 def ask(port: int, series: Sequence[str], host: str = "127.0.0.1") -> dict[str, dict[float, float]]:
-    """Ask a cache once; see `Cache.points`."""
-    cache = Cache(port, host)
+    """Ask a cache once; see `CacheClient.points`."""
+    cache = CacheClient(port, host)
     try:
         return cache.points(series)
     finally:

@@ -25,7 +25,7 @@ _LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Sight:
+class Sighting:
     """What was seen of a canary at each hop: troubles are sentences, empty for none; times are seconds since 1970.
 
     A hop that is not on this host, or not on this canary's way, has no trouble.
@@ -55,12 +55,12 @@ class Sight:
     """Lines that wait in the aggregator."""
 
 
-def arrived(sight: Sight) -> bool:
+def arrived(sight: Sighting) -> bool:
     """Tell whether it is everywhere that it should be: on disk, and in the answer of /render."""
     return _is_seen(sight) and (sight.caches is None or sight.filed >= sight.since)
 
 
-def _is_seen(sight: Sight) -> bool:
+def _is_seen(sight: Sighting) -> bool:
     """Tell whether a person would see it."""
     if sight.has_render:
         return sight.rendered >= sight.since
@@ -70,12 +70,12 @@ def _is_seen(sight: Sight) -> bool:
     return not broken(sight)
 
 
-def broken(sight: Sight) -> bool:
+def broken(sight: Sighting) -> bool:
     """Tell whether a hop is closed, so that waiting is of no use."""
     return bool(sight.socket or sight.aggregator or sight.relay or sight.closed or any((sight.caches or {}).values()))
 
 
-def judge(sight: Sight, now: float) -> Verdict:
+def judge(sight: Sighting, now: float) -> Verdict:
     """Tell whether it arrived, or at which hop it stopped."""
     if arrived(sight):
         newest = max(sight.rendered, sight.filed, sight.cached)
@@ -89,7 +89,7 @@ def judge(sight: Sight, now: float) -> Verdict:
     return Verdict(sight.check, State.FAIL, f"a number sent to {sight.to} stops at {hop}: {why}", remedy)
 
 
-def _hops(sight: Sight) -> Iterator[tuple[object, str, str, str]]:
+def _hops(sight: Sighting) -> Iterator[tuple[object, str, str, str]]:
     """Yield the hops in their order: whether it stops there, the hop's name, why, and what to do."""
     carbon_here = sight.caches is not None
     seen = _is_seen(sight)

@@ -51,7 +51,7 @@ _DOOR_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Counts:
+class CacheCounts:
     """What a cache has counted of late: {time: number} for each."""
 
     instance: str
@@ -75,7 +75,7 @@ def series(instance: str) -> list[str]:
     return [f"carbon.agents.{host}-{instance}.{leaf}" for leaf in _FIELDS.values()]
 
 
-def measure(instance: str, whisper: Path, cached: Mapping[str, Mapping[float, float]], now: float) -> Counts:
+def measure(instance: str, whisper: Path, cached: Mapping[str, Mapping[float, float]], now: float) -> CacheCounts:
     """Read a cache's counters: `cached` is what it has in memory."""
     found: dict[str, dict[float, float]] = {}
     for key, name in zip(_FIELDS, series(instance), strict=True):
@@ -86,10 +86,10 @@ def measure(instance: str, whisper: Path, cached: Mapping[str, Mapping[float, fl
         points.update({stamp: value for stamp, value in cached.get(name, {}).items() if stamp > now - WINDOW})
         found[key] = points
     refused_by = {why: found.pop(why) for why in REFUSED}
-    return Counts(instance, refused=refused_by, **found)
+    return CacheCounts(instance, refused=refused_by, **found)
 
 
-def shut(counts: Counts, free: int, reserve: int, now: float) -> str:
+def shut(counts: CacheCounts, free: int, reserve: int, now: float) -> str:
     """Return why a cache takes no points, empty as long as it does; `free` and `reserve` are bytes of its disk."""
     if free < reserve:
         return f"its disk has {shown(free)} left, and carbon keeps {shown(reserve)} in reserve (carbon_disk_reserve)"
@@ -99,7 +99,7 @@ def shut(counts: Counts, free: int, reserve: int, now: float) -> str:
     return ""
 
 
-def judge_size(counts: Counts, limit: int, closed: str = "") -> Verdict:
+def judge_size(counts: CacheCounts, limit: int, closed: str = "") -> Verdict:
     """Tell whether a cache takes points, and writes as fast as it gets them.
 
     `limit` is the most points that it may hold, `closed` why it takes none.
@@ -142,7 +142,7 @@ def _growth(sizes: Mapping[float, float]) -> float:
     return newest[-1] - newest[0]
 
 
-def judge_creates(counts: Counts) -> Verdict:
+def judge_creates(counts: CacheCounts) -> Verdict:
     """Tell whether new series were refused, or wait for their files."""
     check = f"creates {counts.instance}"
     if not counts.dropped_creates:
@@ -163,7 +163,7 @@ def judge_creates(counts: Counts) -> Verdict:
     return Verdict(check, State.OK, f"carbon-cache@{counts.instance} creates every new series")
 
 
-def judge_refused(counts: Counts) -> Verdict:
+def judge_refused(counts: CacheCounts) -> Verdict:
     """Tell whether a guarded cache refuses lines, steadily or many of them."""
     check, unit = f"refused {counts.instance}", f"carbon-cache@{counts.instance}"
     latest = max((stamp for by in counts.refused.values() for stamp in by), default=0.0)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from graphing.carboncache import query
 from graphing.checks import aggregator, canary, carbon, certificate, clock, disk, drops, refused, services, web
-from graphing.checks.canary import Sight
-from graphing.checks.settings import Settings
+from graphing.checks.canary import Sighting
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import State, Verdict, in_order
 from graphing.core.config import ConfigError
-from graphing.statsd.settings import Settings as StatsdSettings
+from graphing.statsd.settings import StatsdSettings
 from graphing.statsd.settings import read_settings as read_statsd_settings
 from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
@@ -22,9 +22,9 @@ _FILE_SECONDS = 600.0
 
 
 class Lookout:
-    """Looks at this host. A round is `send`, `sights` (as often as is wanted) and `judge`."""
+    """Looks at this host. A round is `send`, `sightings` (as often as is wanted) and `judge`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CheckSettings) -> None:
         """Read the aggregator's settings too; raise ConfigError if they can't be used."""
         self._settings = settings
         self._statsd_file = _StatsdFile(settings.statsd.config)
@@ -32,7 +32,7 @@ class Lookout:
         self._canaries = 0
         self._cached: dict[str, dict[str, dict[float, float]]] = {}
         self._cache_troubles: dict[str, str] = {}
-        self._counts: dict[str, carbon.Counts] = {}
+        self._counts: dict[str, carbon.CacheCounts] = {}
         self._closed: dict[str, str] = {}
         self._reports: list[aggregator.Report] = []
         self._report_trouble = ""
@@ -54,7 +54,7 @@ class Lookout:
         if self._settings.carbon.port:
             self._line_trouble = canary.send_line("127.0.0.1", self._settings.carbon.port, now)
 
-    def sights(self, since: float, now: float) -> list[Sight]:
+    def sightings(self, since: float, now: float) -> list[Sighting]:
         """Look along both ways for what was sent at `since` or later."""
         statsd, carbon_here = self._statsd_file.settings, bool(self._settings.carbon.port)
         self._ask_aggregator(statsd, now)
@@ -65,17 +65,15 @@ class Lookout:
         self._ask_caches(names, now)
         rendered, render_trouble = canary.render(where, names) if where and names else ({}, "")
 
-        def sight(check: str, to: str, name: str) -> Sight:
+        def sight(check: str, to: str, name: str) -> Sighting:
             filed, trouble = self._filed(name, now)
-            return Sight(
+            return Sighting(
                 check,
                 to,
                 since,
                 relay=self._line_trouble,
                 caches=self._cache_troubles if carbon_here else None,
-                cached=max(
-                    (max(held.get(name, {}).values(), default=0.0) for held in self._cached.values()), default=0.0
-                ),
+                cached=self._in_caches(name),
                 closed=next(filter(None, self._closed.values()), ""),
                 filed=filed,
                 file=str(file_of(Path(self._settings.carbon.whisper), name)),
@@ -96,7 +94,11 @@ class Lookout:
             found.append(replace(sight("line", _STORE, canary.LINE), since=early))
         return found
 
-    def _with_aggregator(self, sight: Sight, statsd: StatsdSettings) -> Sight:
+    def _in_caches(self, name: str) -> float:
+        """Return the newest value of a series in the memory of the caches."""
+        return max((max(held.get(name, {}).values(), default=0.0) for held in self._cached.values()), default=0.0)
+
+    def _with_aggregator(self, sight: Sighting, statsd: StatsdSettings) -> Sighting:
         socket = self._event_trouble
         if not socket and not self._queues[-1].sockets:
             socket = f"nobody listens on {statsd.statsd.port}/udp"
@@ -125,10 +127,10 @@ class Lookout:
             return "it answers, but takes no datagrams"
         return ""
 
-    def judge(self, sights: list[Sight], now: float) -> list[Verdict]:
+    def judge(self, sightings: list[Sighting], now: float) -> list[Verdict]:
         """Return what all checks say, what is worst first, and measure what is measured once a round."""
         settings, statsd = self._settings, self._statsd_file.settings
-        verdicts = [canary.judge(sight, now) for sight in sights]
+        verdicts = [canary.judge(sight, now) for sight in sightings]
         verdicts.append(self._services())
         if self._statsd_file.trouble:
             remedy = "Run playbooks/site.yml, which writes it."

@@ -32,7 +32,7 @@ class Slot(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Named:
+class RefusedBucket:
     """A name and why it was refused, in the aggregator's words."""
 
     name: str
@@ -53,7 +53,7 @@ class Lately:
     """What an aggregator tells of the last slots."""
 
     slots: Sequence[Slot]
-    busiest: Sequence[Named]
+    busiest: Sequence[RefusedBucket]
 
 
 def lately_of(said: dict[str, Any]) -> Lately:
@@ -61,7 +61,9 @@ def lately_of(said: dict[str, Any]) -> Lately:
     return Lately(
         [Slot(int(came), int(refused)) for came, refused in zip(said["received"], said["refused"], strict=True)],
         [
-            Named(str(each["name"]), str(each["reason"]), int(each["values"]), str(each["why"]), str(each["sender"]))
+            RefusedBucket(
+                str(each["name"]), str(each["reason"]), int(each["values"]), str(each["why"]), str(each["sender"])
+            )
             for each in said["busiest"]
         ],
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from graphing.core.config import Complaint, list_of, load, number, setting, table_of, text, whole
+from graphing.core.config import BadSetting, list_of, load, number, setting, table_of, text, whole
 
 _path = text(r"/[^\0]*[^\0/]|/", "must be an absolute path")
 _path_or_empty = text(r"(/[^\0]*[^\0/])?", 'must be an absolute path, or ""')
@@ -35,14 +35,14 @@ _seconds = number(lambda seconds: seconds > 0, "must be a number of seconds abov
 
 
 @dataclass(frozen=True)
-class Statsd:
+class CheckedStatsd:
     """The aggregator of this host."""
 
     config: str = setting("/etc/graphing/statsd.toml", _path_or_empty)
 
 
 @dataclass(frozen=True)
-class Cache:
+class CheckedCache:
     """One carbon-cache."""
 
     name: str = setting("a", _name)
@@ -50,11 +50,11 @@ class Cache:
 
 
 @dataclass(frozen=True)
-class Carbon:
+class CheckedCarbon:
     """The relay and the caches of this host, and what they write."""
 
     port: int = setting(2003, whole(0, 65535))
-    caches: tuple[Cache, ...] = setting((Cache(),), list_of(table_of(Cache)))
+    caches: tuple[CheckedCache, ...] = setting((CheckedCache(),), list_of(table_of(CheckedCache)))
     cache_points: int = setting(2_000_000, whole(1, 10**12))
     whisper: str = setting("/var/lib/graphite/whisper", _path)
     disk_reserve: int = setting(0, whole(0, 10**15))
@@ -101,7 +101,7 @@ class Services:
 
 
 @dataclass(frozen=True)
-class Watchdog:
+class WatchdogSection:
     """The daemon that looks again and again."""
 
     interval: float = setting(20, number(lambda s: 0.1 <= s <= 60, "must be from 0.1 to 60 seconds"))
@@ -114,28 +114,28 @@ class Watchdog:
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckSettings:
     """A whole file."""
 
-    statsd: Statsd = field(default_factory=Statsd)
-    carbon: Carbon = field(default_factory=Carbon)
+    statsd: CheckedStatsd = field(default_factory=CheckedStatsd)
+    carbon: CheckedCarbon = field(default_factory=CheckedCarbon)
     web: Web = field(default_factory=Web)
     certificate: Certificate = field(default_factory=Certificate)
     disk: Disk = field(default_factory=Disk)
     clock: Clock = field(default_factory=Clock)
     services: Services = field(default_factory=Services)
-    watchdog: Watchdog = field(default_factory=Watchdog)
+    watchdog: WatchdogSection = field(default_factory=WatchdogSection)
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path) -> CheckSettings:
     """Read and check a file; raise ConfigError with everything that is wrong."""
-    return load(path, Settings, _contradictions)
+    return load(path, CheckSettings, _contradictions)
 
 
-def _contradictions(settings: Settings) -> Iterator[Complaint]:
+def _contradictions(settings: CheckSettings) -> Iterator[BadSetting]:
     watchdog, interval = settings.watchdog, settings.carbon.interval
     if watchdog.canary_seconds < 2 * interval:
-        yield Complaint(
+        yield BadSetting(
             "watchdog.canary_seconds",
             watchdog.canary_seconds,
             f"must be at least {2 * interval}, twice carbon.interval: a number waits for the end of its interval",

@@ -18,7 +18,7 @@ Reader = Callable[[object], Any]
 """Takes a TOML value and returns the setting; raises ValueError with the remedy."""
 
 
-class Complaint(NamedTuple):
+class BadSetting(NamedTuple):
     """One thing wrong with a file: the dotted key, its value as found, and what to write instead."""
 
     key: str
@@ -29,12 +29,12 @@ class Complaint(NamedTuple):
 class ConfigError(Exception):
     """Everything wrong with one file; `str()` gives one line per complaint."""
 
-    def __init__(self, path: Path, complaints: Iterable[Complaint]) -> None:
+    def __init__(self, path: Path, complaints: Iterable[BadSetting]) -> None:
         self.path = path
         self.complaints = tuple(complaints)
         super().__init__("\n".join(self._line(c) for c in self.complaints))
 
-    def _line(self, complaint: Complaint) -> str:
+    def _line(self, complaint: BadSetting) -> str:
         if not complaint.key:
             return f"{self.path}: {complaint.remedy}"
         return f"{self.path}: {complaint.key} = {_shown(complaint.value)}: {complaint.remedy}"
@@ -45,7 +45,7 @@ def setting(default: Any, read: Reader) -> Any:
     return dataclasses.field(default=default, metadata={"read": read})
 
 
-def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] = lambda _: ()) -> T:
+def load(path: Path, tables: type[T], check: Callable[[T], Iterable[BadSetting]] = lambda _: ()) -> T:
     """Read `path` into the dataclass `tables`; `check` looks for keys that contradict each other.
 
     Raises ConfigError. `check` runs only when every key is good by itself.
@@ -53,10 +53,10 @@ def load(path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] 
     return loads(_content(path), path, tables, check)
 
 
-def loads(content: str, path: Path, tables: type[T], check: Callable[[T], Iterable[Complaint]] = lambda _: ()) -> T:
+def loads(content: str, path: Path, tables: type[T], check: Callable[[T], Iterable[BadSetting]] = lambda _: ()) -> T:
     """Read the content of a file as `load` does; `path` is what complaints call it."""
     document = _parse(content, path)
-    complaints: list[Complaint] = []
+    complaints: list[BadSetting] = []
     fields = {field.name: field for field in dataclasses.fields(tables)}  # type: ignore[arg-type]  # T has no bound that says dataclass
     complaints += _unknown("", document, fields)
     values = {}
@@ -65,7 +65,7 @@ def loads(content: str, path: Path, tables: type[T], check: Callable[[T], Iterab
         if isinstance(table, dict):
             values[name] = _read_table(name, field.type, table, complaints)
         else:
-            complaints.append(Complaint(name, table, f"must be a table: write [{name}]"))
+            complaints.append(BadSetting(name, table, f"must be a table: write [{name}]"))
     if not complaints:
         result = tables(**values)
         complaints += check(result)
@@ -78,19 +78,19 @@ def _content(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(path, [Complaint("", None, f"can't be read: {error.strerror}")]) from error
+        raise ConfigError(path, [BadSetting("", None, f"can't be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(path, [Complaint("", None, f"is not UTF-8 text: {error.reason}")]) from error
+        raise ConfigError(path, [BadSetting("", None, f"is not UTF-8 text: {error.reason}")]) from error
 
 
 def _parse(content: str, path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, [Complaint("", None, f"is not valid TOML: {error}")]) from error
+        raise ConfigError(path, [BadSetting("", None, f"is not valid TOML: {error}")]) from error
 
 
-def _read_table(table: str, kind: Any, found: dict[str, object], complaints: list[Complaint]) -> Any:
+def _read_table(table: str, kind: Any, found: dict[str, object], complaints: list[BadSetting]) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     complaints += _unknown(f"{table}.", found, fields)
     values = {}
@@ -98,16 +98,16 @@ def _read_table(table: str, kind: Any, found: dict[str, object], complaints: lis
         try:
             values[name] = fields[name].metadata["read"](found[name])
         except ValueError as error:
-            complaints.append(Complaint(f"{table}.{name}", found[name], str(error)))
+            complaints.append(BadSetting(f"{table}.{name}", found[name], str(error)))
     return kind(**values)
 
 
-def _unknown(prefix: str, found: dict[str, object], known: Iterable[str]) -> Iterable[Complaint]:
+def _unknown(prefix: str, found: dict[str, object], known: Iterable[str]) -> Iterable[BadSetting]:
     names = sorted(known)
     for name in sorted(found.keys() - set(names)):
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {prefix}{close[0]}?" if close else f"known here: {', '.join(names)}"
-        yield Complaint(f"{prefix}{name}", found[name], f"unknown key; {hint}")
+        yield BadSetting(f"{prefix}{name}", found[name], f"unknown key; {hint}")
 
 
 def _shown(value: object) -> str:

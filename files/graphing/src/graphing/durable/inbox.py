@@ -103,7 +103,7 @@ def chunks(puts: Iterable[Put]) -> Iterator[Put]:
     for stamp, group in itertools.groupby(puts, lambda put: put.stamp):
         parts: list[Put] = []
         size = 0
-        for put in itertools.chain.from_iterable(map(_cut, group)):
+        for put in itertools.chain.from_iterable(map(_split, group)):
             if parts and size + len(put.data) > CHUNK_BYTES:
                 yield _joined(parts, stamp)
                 parts, size = [], 0
@@ -116,8 +116,8 @@ def _joined(parts: list[Put], stamp: int) -> Put:
     return Put(b"".join(part.data for part in parts), sum(part.lines for part in parts), stamp)
 
 
-def _cut(put: Put) -> Iterator[Put]:
-    """Cut what is too large, between lines."""
+def _split(put: Put) -> Iterator[Put]:
+    """Split what is too large, between lines."""
     data = put.data
     if len(data) <= CHUNK_BYTES:
         yield put

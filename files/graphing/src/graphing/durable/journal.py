@@ -102,7 +102,7 @@ class Journal:
         try:
             _write_all(file, [pack(record), payload], self.end.offset - segment.offset)
         except OSError:
-            self._cut(segment, file)
+            self._truncate(segment, file)
             raise
         self.end = record.span.end
         segment.size = self.end.offset - segment.offset
@@ -143,7 +143,7 @@ class Journal:
         self._made_segment = True
         self._segments.append(_Segment(path, self.end.offset, self.end.lines, stamp, 0))
 
-    def _cut(self, segment: _Segment, file: int) -> None:
+    def _truncate(self, segment: _Segment, file: int) -> None:
         """Take back what a failed write left behind its last record."""
         # If this fails too, the next record overwrites it, or the next start cuts it.
         with contextlib.suppress(OSError):
@@ -158,7 +158,7 @@ class Journal:
         assert file is not None  # noqa: S101 - only sync() calls this
         self.end = self.synced
         segment.size = max(0, self.end.offset - segment.offset)
-        self._cut(segment, file)
+        self._truncate(segment, file)
         # What is written next goes to another file, which a bad sector of this one doesn't concern.
         self._stop_writing()
 

@@ -47,7 +47,7 @@ class Limits(NamedTuple):
     replay_seconds: int
 
 
-class Counts(NamedTuple):
+class ShelfCounts(NamedTuple):
     """Lines that were sent, dropped, and sent again after delivery."""
 
     sent: int
@@ -126,13 +126,13 @@ class Shelf:
             uncommitted = self._spool.end.lines - self._delivery.end.lines
             return self._inbox.lines + uncommitted + self._delivery.lines()
 
-    def take_counts(self) -> Counts:
+    def collect_counts(self) -> ShelfCounts:
         """Return what was counted since the last call.
 
         What was sent on a connection that then broke is queued again, and taken off what is sent after it.
         """
         with self._lock:
-            counts = Counts(max(0, self._sent), self._dropped, self._replayed)
+            counts = ShelfCounts(max(0, self._sent), self._dropped, self._replayed)
             self._sent -= counts.sent
             self._dropped = self._replayed = 0
             return counts

@@ -19,7 +19,7 @@ from graphing.core.systemd import notify, watchdog_period
 from graphing.statsd.admin.console import Console
 from graphing.statsd.admin.http import HttpDoor
 from graphing.statsd.admin.key_flush import KeyFlush
-from graphing.statsd.admin.view import ServerSubject
+from graphing.statsd.admin.view import ServerView
 from graphing.statsd.engine.choice import AnyEngine, make_engine
 from graphing.statsd.intake.intake import Intake
 from graphing.statsd.intake.sockets import Sockets, console_listener, open_sockets, status_listener
@@ -29,7 +29,7 @@ from graphing.statsd.model.protocol import decode
 from graphing.statsd.outward.flusher import Flusher
 from graphing.statsd.outward.repeater import Repeater
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Settings, read_settings
+from graphing.statsd.settings import StatsdSettings, read_settings
 from graphing.statsd.survival import state, succession
 
 _TURN = 0.1
@@ -52,7 +52,7 @@ _FIXED = {
 _log = logging.getLogger(__name__)
 
 
-def main(settings: Settings, config: Path) -> int:
+def main(settings: StatsdSettings, config: Path) -> int:
     """Run until SIGTERM or SIGINT, reading `config` again at SIGHUP; return the exit code."""
     return_memory()
     # The sender's thread must not hold the interpreter for longer than datagrams may wait.
@@ -80,7 +80,7 @@ def main(settings: Settings, config: Path) -> int:
 class Server:
     """One running aggregator. Raises OSError if it can't get what it needs."""
 
-    def __init__(self, settings: Settings, config: Path, engine: AnyEngine, sockets: Sockets) -> None:
+    def __init__(self, settings: StatsdSettings, config: Path, engine: AnyEngine, sockets: Sockets) -> None:
         self._settings = settings
         self._config = config
         self._naming = settings.statsd.naming()
@@ -90,22 +90,22 @@ class Server:
         self._watchdog = watchdog_period()
         self._next_watchdog = 0.0
         self._flushed_at: dict[int, int] = {}
-        """Of each complete flush that may not be durable yet: its time, and how many cuts there had been."""
+        """Of each complete flush that may not be durable yet: its time, and how often the log had been compacted."""
         self._sender = Sender(settings.carbon)
         self._flusher = Flusher(self._sender)
         statsd = settings.statsd
-        self._legacy = succession.find(statsd.state_file, statsd.datagram_log)
-        self._log_key = self._legacy.key if self._legacy else ""
+        self._inherited = succession.find(statsd.state_file, statsd.datagram_log)
+        self._log_key = self._inherited.key if self._inherited else ""
         log = succession.open_log(statsd.datagram_log, self._log_key)
         self._intake = Intake(engine, log, sockets, Counted())
-        self._subject = ServerSubject(settings, self._intake, self._flusher, self._sender, time.time())
+        self._view = ServerView(settings, self._intake, self._flusher, self._sender, time.time())
         listener = console_listener(settings.console)
-        self._console = Console(listener, self._subject) if listener else None
+        self._console = Console(listener, self._view) if listener else None
         listener = status_listener(settings.console)
-        self._door = HttpDoor(listener, self._subject.status) if listener else None
+        self._door = HttpDoor(listener, self._view.status) if listener else None
         self._key_flush: KeyFlush | None = None
         self._repeater: Repeater | None = None
-        self._look_on()
+        self._make_taps()
 
     @property
     def _engine(self) -> AnyEngine:
@@ -114,8 +114,8 @@ class Server:
     def run(self) -> None:
         """Serve until a signal, then save or flush what is in memory."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
-        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_reloading", True))
+            signal.signal(number, self._note_stop)
+        signal.signal(signal.SIGHUP, self._note_reload)
         self._sender.start()
         self._take_over()
         _log.info("aggregating with the %s engine", self._engine.name)
@@ -123,12 +123,18 @@ class Server:
         while not self._stopping:
             self._intake.receive(self._turn_seconds())
             self._keep_time()
-            self._flush_on()
-            self._attend()
+            self._continue_flush()
+            self._serve_others()
         self._hand_over()
 
-    def _look_on(self) -> None:
-        """Let those look on whom the settings name."""
+    def _note_stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _note_reload(self, *_: object) -> None:
+        self._reloading = True
+
+    def _make_taps(self) -> None:
+        """Let those see each reception whom the settings name: the log of busiest keys, the repeater, the dump."""
         settings = self._settings
         self._key_flush = KeyFlush(settings.key_flush) if settings.key_flush.interval else None
         self._repeater = Repeater(settings.repeater) if settings.repeater.servers else None
@@ -141,7 +147,7 @@ class Server:
             taps.append(_dump)
         self._intake.taps = taps
 
-    def _attend(self) -> None:
+    def _serve_others(self) -> None:
         """Serve all but the metrics."""
         for other in (self._console, self._door, self._key_flush, self._repeater):
             if other:
@@ -184,12 +190,12 @@ class Server:
 
     def _end_interval(self, next_end: int) -> None:
         """Begin the flush of the interval in progress, and the next interval."""
-        self._subject.update_counts()
-        self._intake.cut()
+        self._view.update_counts()
+        self._intake.compact_log()
         form = self._form(self._interval_end, self._seconds)
         flush = self._engine.begin_flush(form)
         self._flusher.begin(flush, form, self._intake.counted)
-        self._subject.end_interval()
+        self._view.end_interval()
         self._intake.counted = Counted()
         self._interval_end, self._seconds = next_end, self._settings.statsd.interval
         self._intake.log.end_interval(self._interval_end, self._seconds)
@@ -200,20 +206,20 @@ class Server:
 
     # Flushing
 
-    def _flush_on(self) -> None:
+    def _continue_flush(self) -> None:
         """Go on with the flush, and forget in the log what is on disk."""
         if self._flusher.busy:
             self._flusher.turn()
             if not self._flusher.busy:
-                self._flushed_at[self._flusher.last_flush] = self._intake.cuts
+                self._flushed_at[self._flusher.last_flush] = self._intake.compactions
         if not self._flushed_at:
             return
         durable = self._sender.durable()
-        # What the flush left for the next interval is in the log's files after one more cut.
-        done = [end for end, cuts in self._flushed_at.items() if end <= durable and self._intake.cuts > cuts]
+        # What the flush left for the next interval is in the log's files once it is compacted again.
+        done = [end for end, count in self._flushed_at.items() if end <= durable and self._intake.compactions > count]
         if done:
             self._intake.log.flushed(max(done))
-            self._flushed_at = {end: cuts for end, cuts in self._flushed_at.items() if end not in done}
+            self._flushed_at = {end: count for end, count in self._flushed_at.items() if end not in done}
 
     # Reloading
 
@@ -229,7 +235,7 @@ class Server:
             for name in names:
                 if getattr(old, name) != getattr(new, name):
                     _log.warning("%s.%s needs a restart to change", table, name)
-        self._settings = self._subject.settings = settings
+        self._settings = self._view.settings = settings
         self._naming = settings.statsd.naming()
         self._flusher.finish()
         self._engine.configure(settings.statsd.rules())
@@ -239,36 +245,36 @@ class Server:
             self._reschedule(next_end, next_end - (self._interval_end - self._seconds))
         if self._repeater:
             self._repeater.close()
-        self._look_on()
+        self._make_taps()
         _log.info("reloaded %s", self._config)
 
     # Succession
 
     def _take_over(self) -> None:
         """Go on where an earlier process stopped or died; after this, the new log holds what it left."""
-        legacy, intake = self._legacy, self._intake
-        if legacy:
-            self._put_lines(legacy.unsent)
-            for ended in legacy.ended:
+        inherited, intake = self._inherited, self._intake
+        if inherited:
+            self._put_lines(inherited.unsent)
+            for ended in inherited.ended:
                 form = self._form(ended.end, ended.seconds)
                 self._flusher.begin(IntervalFlush(ended.interval, form), form, _counted(ended.counted))
                 self._flusher.finish()
                 self._engine.restore(ended.interval.successor(self._settings.statsd.rules().forget))
-            self._engine.restore(legacy.interval)
-            self._engine.feed(legacy.lines)
-            intake.counted = _counted(legacy.counted)
-            intake.counted.packets += legacy.packets
-            intake.counted.resumed += legacy.packets
-            intake.resume_drops(legacy.kernel_drops)
-            if legacy.end:
-                self._interval_end, self._seconds = legacy.end, legacy.seconds
+            self._engine.restore(inherited.interval)
+            self._engine.feed(inherited.lines)
+            intake.counted = _counted(inherited.counted)
+            intake.counted.packets += inherited.packets
+            intake.counted.resumed += inherited.packets
+            intake.resume_drops(inherited.kernel_drops)
+            if inherited.end:
+                self._interval_end, self._seconds = inherited.end, inherited.seconds
         intake.log.begin(self._interval_end, self._seconds)
-        intake.cut()
+        intake.compact_log()
         intake.log.publish()
         succession.settle(self._settings.statsd.state_file)
-        if legacy:
+        if inherited:
             _log.info("took over %d buckets", len(self._engine))
-            self._legacy = None
+            self._inherited = None
         if self._interval_end <= time.time():
             # Before anything is received, which would be too late for it.
             self._end_interval(self._boundary_after(time.time()))
@@ -304,11 +310,11 @@ class Server:
         statsd = self._settings.statsd
         if not statsd.state_file:
             return False
-        self._subject.update_counts()
+        self._view.update_counts()
         try:
             state.save(
                 Path(statsd.state_file),
-                state.State(
+                state.SavedState(
                     interval_end=self._interval_end,
                     seconds=self._seconds,
                     interval=self._engine.interval(),

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from graphing.core.config import Complaint, flag, list_of, load, loads, number, one_of, setting, table_of, text, whole
+from graphing.core.config import BadSetting, flag, list_of, load, loads, number, one_of, setting, table_of, text, whole
 from graphing.statsd.model.naming import Naming, conflict_in_plain, etsy, legacy, plain
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Rules
+from graphing.statsd.model.reference import BucketRules
 
 _SEGMENT = r"[A-Za-z0-9_-]{1,100}"
 _NAME = rf"{_SEGMENT}(\.{_SEGMENT}){{0,9}}"
@@ -37,7 +37,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Statsd:
+class StatsdSection:
     """Receiving, aggregating and naming."""
 
     listen: str = setting("0.0.0.0", _host)  # noqa: S104 - behind the host's firewall, as every peer
@@ -81,10 +81,10 @@ class Statsd:
         }
         return etsy(self.prefix, self.suffix, prefixes, self.health_prefix, self.flush_counts)
 
-    def rules(self) -> Rules:
+    def rules(self) -> BucketRules:
         """Return what the engine must know."""
         forget = frozenset(map(Kind, self.delete_idle))
-        rules = Rules(
+        rules = BucketRules(
             forget=forget - {Kind.GAUGE} if self.gauge_flushes else forget,
             gauge_flushes=self.gauge_flushes,
             max_buckets=self.max_buckets,
@@ -98,7 +98,7 @@ class Statsd:
 
 
 @dataclass(frozen=True)
-class Carbon:
+class CarbonSection:
     """Where the lines go."""
 
     host: str = setting("127.0.0.1", _host)
@@ -112,7 +112,7 @@ class Carbon:
 
 
 @dataclass(frozen=True)
-class Console:
+class ConsoleSection:
     """The management console, see etsy/statsd's docs/admin_interface.md, and the page of health beside it."""
 
     host: str = setting("127.0.0.1", _host)
@@ -121,7 +121,7 @@ class Console:
 
 
 @dataclass(frozen=True)
-class KeyFlush:
+class KeyFlushSection:
     """The log of the busiest buckets."""
 
     interval: int = setting(0, whole(0, 86_400))
@@ -130,7 +130,7 @@ class KeyFlush:
 
 
 @dataclass(frozen=True)
-class Repeater:
+class RepeaterSection:
     """Other StatsD servers that get a copy of what comes in."""
 
     servers: tuple[str, ...] = setting((), list_of(_server))
@@ -138,33 +138,33 @@ class Repeater:
 
 
 @dataclass(frozen=True)
-class Settings:
+class StatsdSettings:
     """A whole file."""
 
-    statsd: Statsd = field(default_factory=Statsd)
-    carbon: Carbon = field(default_factory=Carbon)
-    console: Console = field(default_factory=Console)
-    key_flush: KeyFlush = field(default_factory=KeyFlush)
-    repeater: Repeater = field(default_factory=Repeater)
+    statsd: StatsdSection = field(default_factory=StatsdSection)
+    carbon: CarbonSection = field(default_factory=CarbonSection)
+    console: ConsoleSection = field(default_factory=ConsoleSection)
+    key_flush: KeyFlushSection = field(default_factory=KeyFlushSection)
+    repeater: RepeaterSection = field(default_factory=RepeaterSection)
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path) -> StatsdSettings:
     """Read and check a file; raise ConfigError with everything that is wrong."""
-    return load(path, Settings, _contradictions)
+    return load(path, StatsdSettings, _contradictions)
 
 
-def check_settings(content: str, path: Path) -> Settings:
+def check_settings(content: str, path: Path) -> StatsdSettings:
     """Check what is to be written to a file, as `read_settings` does."""
-    return loads(content, path, Settings, _contradictions)
+    return loads(content, path, StatsdSettings, _contradictions)
 
 
-def _contradictions(settings: Settings) -> Iterator[Complaint]:
+def _contradictions(settings: StatsdSettings) -> Iterator[BadSetting]:
     statsd, console = settings.statsd, settings.console
     if console.port and console.port == console.http_port:
-        yield Complaint("console.http_port", console.http_port, "must differ from console.port")
+        yield BadSetting("console.http_port", console.http_port, "must differ from console.port")
     if statsd.namespace == "plain":
         if statsd.health_prefix == statsd.prefix:
-            yield Complaint("statsd.health_prefix", statsd.health_prefix, "must differ from statsd.prefix")
+            yield BadSetting("statsd.health_prefix", statsd.health_prefix, "must differ from statsd.prefix")
         if statsd.suffix:
             # Carbon's roll-up rules go by the last part of a name.
-            yield Complaint("statsd.suffix", statsd.suffix, 'must be "" in namespace "plain": roll-ups go by the leaf')
+            yield BadSetting("statsd.suffix", statsd.suffix, 'must be "" in namespace "plain": roll-ups go by the leaf')

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from graphing.carboncache.query import Cache
+from graphing.carboncache.query import CacheClient
 from graphing.store import StoreError
 
 _TIMEOUT = 10.0
@@ -19,7 +19,7 @@ _MARK_SECONDS = 1.0
 _NAMES_AT_ONCE = 1000
 
 
-class Carbon:
+class CarbonConfig:
     """What /etc/carbon/carbon.conf says. Raises StoreError for what it lacks."""
 
     def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
@@ -27,7 +27,7 @@ class Carbon:
         self.folder = folder
         self._say = say
         self._path = folder / "carbon.conf"
-        self._caches: dict[str, Cache] = {}
+        self._caches: dict[str, CacheClient] = {}
         self._parser = configparser.ConfigParser(interpolation=None)
         try:
             with self._path.open(encoding="utf-8") as lines:
@@ -135,7 +135,7 @@ class Carbon:
         port = self.setting("CACHE_QUERY_PORT", instance)
         try:
             if instance not in self._caches:
-                self._caches[instance] = Cache(int(port), timeout=_TIMEOUT)
+                self._caches[instance] = CacheClient(int(port), timeout=_TIMEOUT)
             return self._caches[instance].points(names)
         except (OSError, ValueError) as error:
             raise StoreError(

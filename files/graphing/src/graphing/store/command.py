@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from graphing.store import StoreError, prune, rename, retention, swap
-from graphing.store.carbon import Carbon, NoCarbon
-from graphing.store.rules import Rules
+from graphing.store.carbon import CarbonConfig, NoCarbon
+from graphing.store.rules import StorageRules
 from graphing.store.tags import Catalogue, TagDatabase
 from graphing.store.tree import Store
 
@@ -38,13 +38,13 @@ def _retention(options: argparse.Namespace) -> dict[str, Any]:
     if options.apply and not options.backup:
         raise StoreError("--apply needs --backup DIR, where the files are kept as they were")
     store = _store(options, options.backup)
-    rules = Rules(options.conf)
+    rules = StorageRules(options.conf)
     with swap.alone(store.root):
         if not options.apply:
             found = retention.survey(store, rules)
             return {
                 "text": retention.report(found, store.root),
-                "wrong": len(found.wrong),
+                "wrong": len(found.mismatches),
                 "batch": found.batch,
                 "changed": 0,
                 "refusal": "" if found.fits else retention.refusal(found, store.root),
@@ -75,7 +75,7 @@ def _prune(options: argparse.Namespace) -> dict[str, Any]:
 
 def _rename(options: argparse.Namespace) -> dict[str, Any]:
     store = _store(options)
-    rules = Rules(options.conf)
+    rules = StorageRules(options.conf)
     with swap.alone(store.root):
         found = rename.plan(store.root, options.old, options.new)
         if found.merged and not options.merge:
@@ -94,7 +94,7 @@ def _rename(options: argparse.Namespace) -> dict[str, Any]:
 
 def _store(options: argparse.Namespace, backup: Path | None = None) -> Store:
     """What the options name, as its owner."""
-    carbon = NoCarbon(options.copy) if options.copy else Carbon(options.conf, _say)
+    carbon = NoCarbon(options.copy) if options.copy else CarbonConfig(options.conf, _say)
     root = carbon.root
     if not root.is_dir():
         raise StoreError(f"{root}: there is no such directory; LOCAL_DATA_DIR in carbon.conf names it")

@@ -30,7 +30,7 @@ class Stale:
 
 
 @dataclass
-class Survey:
+class AgeSurvey:
     """What a tree holds, as to age."""
 
     fresh: int = 0
@@ -51,10 +51,10 @@ class Removal:
     folders: int = 0
 
 
-def survey(store: Store, before: int, keep: Iterable[re.Pattern[str]]) -> Survey:
+def survey(store: Store, before: int, keep: Iterable[re.Pattern[str]]) -> AgeSurvey:
     """Find the series whose newest point came before a time (seconds since 1970), the oldest first."""
     patterns = list(keep)
-    found = Survey()
+    found = AgeSurvey()
     for path in files(store.root):
         try:
             stale = _look(store, path, before)
@@ -92,7 +92,7 @@ def apply(store: Store, before: int, stale: Iterable[Stale]) -> Removal:
     return done
 
 
-def report(found: Survey, root: Path, days: float, before: int) -> str:
+def report(found: AgeSurvey, root: Path, days: float, before: int) -> str:
     """The survey in words."""
     total = found.fresh + len(found.stale) + len(found.kept) + len(found.broken) + found.nameless
     size = humanize.size(sum(stale.allocated for stale in found.stale))
@@ -158,7 +158,7 @@ def _remove(store: Store, series: Stale, before: int) -> bool:
     path = store.root / series.path
     try:
         created = path.stat().st_mtime
-        taken = swap.take(
+        taken = swap.remove_file(
             path, lambda raw: _newest(raw, created) >= before or bool(store.carbon.waiting([series.name]))
         )
     except (FileNotFoundError, Broken):

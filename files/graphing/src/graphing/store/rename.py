@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from graphing.core import humanize
 from graphing.store import StoreError, swap
 from graphing.store.names import ENDING, check_rename, name_of, path_of
-from graphing.store.rules import Rules
+from graphing.store.rules import StorageRules
 from graphing.store.tree import Store, files, remove_empty
 from graphing.whisperfile.content import decode
 from graphing.whisperfile.layout import Broken, decode_layout, same
@@ -40,7 +40,7 @@ class Move:
 
 
 @dataclass
-class Plan:
+class RenamePlan:
     """What is moved; `merged` are the moves to names that have a series already."""
 
     moves: list[Move]
@@ -59,7 +59,7 @@ class Done:
     """Series that are kept otherwise than the rules say for their new names."""
 
 
-def plan(root: Path, old: str, new: str) -> Plan:
+def plan(root: Path, old: str, new: str) -> RenamePlan:
     """Find what to move. Raises StoreError if there is nothing."""
     check_rename(old, new)
     moves = []
@@ -70,10 +70,10 @@ def plan(root: Path, old: str, new: str) -> Plan:
         moves += [Move(path, to / path.relative_to(below)) for path in files(root, below=below)]
     if not moves:
         raise StoreError(f"{root} has no series or subtree {old}{_like(root, below)}")
-    return Plan(moves, [move for move in moves if (root / move.new).exists() and not _is_one(root, move)])
+    return RenamePlan(moves, [move for move in moves if (root / move.new).exists() and not _is_one(root, move)])
 
 
-def refusal(found: Plan) -> str:
+def refusal(found: RenamePlan) -> str:
     """Why it is not done without leave to merge."""
     taken = [str(name_of(move.new)) for move in found.merged]
     exists = "exists" if len(taken) == 1 else "exist"
@@ -83,7 +83,7 @@ def refusal(found: Plan) -> str:
     )
 
 
-def apply(store: Store, found: Plan, rules: Rules) -> Done:
+def apply(store: Store, found: RenamePlan, rules: StorageRules) -> Done:
     """Move the files; the plan must have been made just before, under the same lock."""
     swap.check_leases(store.root)
     done = Done(found.moves)
@@ -106,19 +106,19 @@ def apply(store: Store, found: Plan, rules: Rules) -> Done:
     return done
 
 
-def _back(store: Store, found: Plan) -> set[str]:
+def _back(store: Store, found: RenamePlan) -> set[str]:
     """The old names that have a file again."""
     return {str(name_of(move.old)) for move in found.moves if (store.root / move.old).exists()}
 
 
-def _watch(store: Store, found: Plan, rules: Rules) -> set[str]:
+def _watch(store: Store, found: RenamePlan, rules: StorageRules) -> set[str]:
     """Return the old names to which somebody still sends: who does, sends once in each step of the finest archive."""
     old_names = [str(name_of(move.old)) for move in found.moves]
     step = max(rules.layout(name).archives[0].step for name in old_names)
     return store.carbon.watch(lambda: store.carbon.waiting(old_names) | _back(store, found), step + _LATE_SECONDS)
 
 
-def report(found: Plan) -> str:
+def report(found: RenamePlan) -> str:
     """The plan in words."""
     lines = [f"{humanize.number(len(found.moves))} to move:"]
     lines += [
@@ -165,7 +165,7 @@ def _leave(root: Path, move: Move) -> int:
         else:
             merged = swap.read(old)
             swap.merge(new, decode(merged))
-            taken = swap.take(old, lambda _: False)
+            taken = swap.remove_file(old, lambda _: False)
             if taken is not None and taken != merged:
                 with locking():
                     whisper.update_many(str(new), changes(decode(merged), decode(taken), int(time.time())))
@@ -184,7 +184,7 @@ def _is_one(root: Path, move: Move) -> bool:
         return False
 
 
-def _is_otherwise(root: Path, path: PurePosixPath, rules: Rules) -> bool:
+def _is_otherwise(root: Path, path: PurePosixPath, rules: StorageRules) -> bool:
     try:
         with (root / path).open("rb") as file:
             return not same(decode_layout(file.read(_HEADER)), rules.layout(str(name_of(path))))

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from graphing.core import humanize
 from graphing.store import StoreError, swap
-from graphing.store.rules import Rules
+from graphing.store.rules import StorageRules
 from graphing.store.tree import Store, files
 from graphing.whisperfile.content import decode, encode
 from graphing.whisperfile.layout import Broken, Layout, decode_layout, same
@@ -34,7 +34,7 @@ _MARK = ".graphing-retention"
 
 
 @dataclass(frozen=True)
-class Wrong:
+class Mismatch:
     """A file that is kept otherwise than the rules say."""
 
     path: PurePosixPath
@@ -59,11 +59,11 @@ class Wrong:
 
 
 @dataclass
-class Survey:
+class RetentionSurvey:
     """All files of a tree, compared with the rules."""
 
     right: int = 0
-    wrong: list[Wrong] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     nameless: int = 0
     seconds: float = 0.0
@@ -82,15 +82,15 @@ class Survey:
     def batch(self) -> int:
         """How many files to change at a time, so that progress is told every few seconds."""
         batches = min(_MOST_BATCHES, max(1, round(self.seconds / _SECONDS_PER_BATCH)))
-        return max(1, -(-len(self.wrong) // batches))
+        return max(1, -(-len(self.mismatches) // batches))
 
 
-def survey(store: Store, rules: Rules) -> Survey:
+def survey(store: Store, rules: StorageRules) -> RetentionSurvey:
     """Compare every file with the rules, and measure on a few how long changing them takes. Changes nothing."""
-    found = Survey()
+    found = RetentionSurvey()
     for path in files(store.root):
         try:
-            wrong = _compare(store, path, rules)
+            mismatch = _compare(store, path, rules)
         except LookupError:
             found.nameless += 1
         except Broken as error:
@@ -98,8 +98,8 @@ def survey(store: Store, rules: Rules) -> Survey:
         except FileNotFoundError:
             continue
         else:
-            if wrong:
-                found.wrong.append(wrong)
+            if mismatch:
+                found.mismatches.append(mismatch)
             else:
                 found.right += 1
     _measure(store.root, found)
@@ -107,7 +107,7 @@ def survey(store: Store, rules: Rules) -> Survey:
 
 
 def apply(
-    store: Store, rules: Rules, backup: Path, after: PurePosixPath | None, limit: int
+    store: Store, rules: StorageRules, backup: Path, after: PurePosixPath | None, limit: int
 ) -> tuple[int, PurePosixPath | None]:
     """Change up to `limit` files behind `after`, which are kept in `backup` as they were; how many, and the last one.
 
@@ -117,14 +117,14 @@ def apply(
     swap.check_leases(store.root)
     for path in files(store.root, after):
         try:
-            wrong = _compare(store, path, rules)
+            mismatch = _compare(store, path, rules)
         except (LookupError, Broken, FileNotFoundError):
             continue
-        if not wrong:
+        if not mismatch:
             continue
         if changed == limit:
             return changed, after
-        _change(store.root, wrong, backup)
+        _change(store.root, mismatch, backup)
         changed, after = changed + 1, path
     return changed, None
 
@@ -145,31 +145,32 @@ def is_backup(folder: Path) -> bool:
     return (folder / _MARK).is_file()
 
 
-def report(found: Survey, root: Path) -> str:
+def report(found: RetentionSurvey, root: Path) -> str:
     """The survey in words."""
-    total = found.right + len(found.wrong) + len(found.broken) + found.nameless
+    total = found.right + len(found.mismatches) + len(found.broken) + found.nameless
+    others = len(found.mismatches)
     lines = [
-        f"{humanize.number(total)} in {root}: {found.right:,} kept as the rules say, {len(found.wrong):,} otherwise"
+        f"{humanize.number(total)} in {root}: {found.right:,} kept as the rules say, {others:,} otherwise"
         + (f", {len(found.broken):,} unreadable" if found.broken else "")
         + (f", {found.nameless:,} with tags whose names nobody knows" if found.nameless else "")
         + "."
     ]
     groups: dict[tuple[str, str], list[str]] = {}
-    for wrong in found.wrong:
-        for difference in wrong.differences():
-            groups.setdefault(difference, []).append(wrong.name)
+    for mismatch in found.mismatches:
+        for difference in mismatch.differences():
+            groups.setdefault(difference, []).append(mismatch.name)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     for (kind, change), names in ordered[:_ROWS]:
         lines.append(f"  {len(names):9,}  {kind}  {change}   ({humanize.some(names, _EXAMPLES)})")
     if len(ordered) > _ROWS:
         lines.append(f"  and {len(ordered) - _ROWS:,} more kinds of difference")
     lines += [f"  unreadable: {line}" for line in found.broken[:_EXAMPLES]]
-    less = sum(is_shorter(wrong.is_now, wrong.should) for wrong in found.wrong)
+    less = sum(is_shorter(mismatch.is_now, mismatch.should) for mismatch in found.mismatches)
     if less:
         lines.append(
             f"{humanize.number(less)} will hold less than now: what is beyond the new retention stays in the backup."
         )
-    if found.wrong:
+    if found.mismatches:
         lines.append(
             f"Changing them takes about {humanize.duration(found.seconds)} and, with the old files kept as a backup, "
             f"{humanize.size(found.space)} more of the disk; {humanize.size(found.free)} may be taken."
@@ -177,16 +178,17 @@ def report(found: Survey, root: Path) -> str:
     return "\n".join(lines)
 
 
-def refusal(found: Survey, root: Path) -> str:
+def refusal(found: RetentionSurvey, root: Path) -> str:
     """Why it would not fit."""
+    files = humanize.number(len(found.mismatches))
     return (
-        f"{root}: {humanize.size(found.space)} are needed to change {humanize.number(len(found.wrong))} with a backup, "
+        f"{root}: {humanize.size(found.space)} are needed to change {files} with a backup, "
         f"and {humanize.size(found.free)} may be taken of the disk; make room, or choose shorter retentions in "
         "carbon_schemas"
     )
 
 
-def _compare(store: Store, path: PurePosixPath, rules: Rules) -> Wrong | None:
+def _compare(store: Store, path: PurePosixPath, rules: StorageRules) -> Mismatch | None:
     """The file if it is wrong. Raises Broken, FileNotFoundError, and LookupError without a name."""
     with (store.root / path).open("rb", buffering=0) as file:
         layout = decode_layout(file.read(_HEADER))
@@ -197,22 +199,22 @@ def _compare(store: Store, path: PurePosixPath, rules: Rules) -> Wrong | None:
     if name is None:
         raise LookupError(str(path))
     should = rules.layout(name)
-    return None if same(layout, should) else Wrong(path, name, layout, should, status.st_blocks * 512)
+    return None if same(layout, should) else Mismatch(path, name, layout, should, status.st_blocks * 512)
 
 
-def _change(root: Path, wrong: Wrong, backup: Path) -> None:
-    path = root / wrong.path
-    if not wrong.moves_numbers:
+def _change(root: Path, mismatch: Mismatch, backup: Path) -> None:
+    path = root / mismatch.path
+    if not mismatch.moves_numbers:
         with locking():
-            whisper.setAggregationMethod(str(path), wrong.should.method, wrong.should.x_files_factor)
+            whisper.setAggregationMethod(str(path), mismatch.should.method, mismatch.should.x_files_factor)
         return
-    if may_take(root) < wrong.should.bytes:
+    if may_take(root) < mismatch.should.bytes:
         raise StoreError(
-            f"{root}: the disk is full but for the reserve, so this ended before {wrong.name}; what was changed is "
+            f"{root}: the disk is full but for the reserve, so this ended before {mismatch.name}; what was changed is "
             "right. Make room and run this again: it goes on from there"
         )
     now = int(time.time())
-    swap.replace(path, lambda content: resized(content, wrong.should, now), backup / wrong.path)
+    swap.replace(path, lambda content: resized(content, mismatch.should, now), backup / mismatch.path)
 
 
 def may_take(root: Path) -> int:
@@ -221,22 +223,22 @@ def may_take(root: Path) -> int:
     return max(0, disk.f_bavail * disk.f_frsize - _RESERVE)
 
 
-def _measure(root: Path, found: Survey) -> None:
+def _measure(root: Path, found: RetentionSurvey) -> None:
     found.free = may_take(root)
-    moved = [wrong for wrong in found.wrong if wrong.moves_numbers]
+    moved = [mismatch for mismatch in found.mismatches if mismatch.moves_numbers]
     samples = moved[:: max(1, len(moved) // _SAMPLES)][:_SAMPLES]
     if not samples:
         return
     began = time.monotonic()
-    allocated = sum(_try_out(root, wrong) for wrong in samples)
+    allocated = sum(_try_out(root, mismatch) for mismatch in samples)
     found.seconds = (time.monotonic() - began) / len(samples) * len(moved)
     found.space = allocated * len(moved) // len(samples)
 
 
-def _try_out(root: Path, wrong: Wrong) -> int:
+def _try_out(root: Path, mismatch: Mismatch) -> int:
     """Make the new file where nobody sees it, and forget it; the space it took."""
-    raw = encode(resized(decode((root / wrong.path).read_bytes()), wrong.should, int(time.time())))
+    raw = encode(resized(decode((root / mismatch.path).read_bytes()), mismatch.should, int(time.time())))
     with tempfile.TemporaryFile(dir=root, buffering=0) as scratch:
-        swap.write_pages(scratch, raw, wrong.allocated < wrong.is_now.bytes)
+        swap.write_pages(scratch, raw, mismatch.allocated < mismatch.is_now.bytes)
         os.fsync(scratch.fileno())
         return os.fstat(scratch.fileno()).st_blocks * 512

@@ -19,10 +19,11 @@ _METHOD, _FACTOR = "average", 0.5
 
 class _Rule(NamedTuple):
     pattern: re.Pattern[str]
-    told: Any
+    value: Any
+    """What the section says: archives, or a method and a factor."""
 
 
-class Rules:
+class StorageRules:
     """The rules of one directory of configuration. Raises StoreError for what carbon would refuse."""
 
     def __init__(self, folder: Path) -> None:
@@ -31,9 +32,9 @@ class Rules:
 
     def layout(self, name: str) -> Layout:
         """The layout that carbon would create the series with now."""
-        archives = next((rule.told for rule in self._schemas if rule.pattern.search(name)), _ARCHIVES)
+        archives = next((rule.value for rule in self._schemas if rule.pattern.search(name)), _ARCHIVES)
         method, factor = next(
-            (rule.told for rule in self._aggregation if rule.pattern.search(name)), (_METHOD, _FACTOR)
+            (rule.value for rule in self._aggregation if rule.pattern.search(name)), (_METHOD, _FACTOR)
         )
         return Layout(archives, method, factor)
 
@@ -51,9 +52,9 @@ def _rules(path: Path, read: Any) -> list[_Rule]:
     for section in parser.sections():
         options = parser[section]
         try:
-            told = read(options)
-            if told is not None and options.get("pattern"):
-                rules.append(_Rule(re.compile(options["pattern"]), told))
+            value = read(options)
+            if value is not None and options.get("pattern"):
+                rules.append(_Rule(re.compile(options["pattern"]), value))
         except (ValueError, re.error, configparser.Error, whisper.InvalidConfiguration) as error:
             raise StoreError(f"{path}: [{section}]: {error}") from error
     return rules

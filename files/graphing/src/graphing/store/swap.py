@@ -29,6 +29,8 @@ SUFFIX = ".new"
 _DEADLINE = 30.0
 _PAUSE = 0.001
 _PAGE = 4096
+_HELD = (errno.EAGAIN, errno.EACCES)
+"""Another process has the file locked or open."""
 
 
 def replace(path: Path, make: Callable[[Content], Content], keep: Path | None = None) -> None:
@@ -59,7 +61,7 @@ def replace(path: Path, make: Callable[[Content], Content], keep: Path | None = 
                 whisper.file_update_many(new, sorted(points, reverse=True))
 
 
-def take(path: Path, unless: Callable[[bytes], bool]) -> bytes | None:
+def remove_file(path: Path, unless: Callable[[bytes], bool]) -> bytes | None:
     """Remove the file and return what it held when its last writer was through; None if `unless(bytes)` kept it.
 
     `unless` is asked under the lock, then again if a writer who was late has changed the file: then it is put back,
@@ -115,8 +117,8 @@ def alone(root: Path) -> Iterator[None]:
     """Keep other tools of this package off the tree; StoreError if one does not come to its end."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _until(
-            lambda: _try(lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+        _await(
+            lambda: _has_locked(descriptor),
             f"{root}: another retention, prune or rename is at work; wait for its end and run this again",
         )
         yield
@@ -157,39 +159,42 @@ def _locked(file: FileIO, path: Path) -> Iterator[None]:
 
 
 def _lock(file: FileIO, path: Path) -> None:
-    _until(
-        lambda: _try(lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+    _await(
+        lambda: _has_locked(file.fileno()),
         f"{path}: another process has kept it locked for {_DEADLINE:.0f} s; `lsof` tells which",
     )
 
 
 def _await_writers(file: FileIO, path: Path) -> None:
-    _until(
+    _await(
         lambda: _has_no_writer(file),
         f"{path}: another process has kept it open for writing for {_DEADLINE:.0f} s; `lsof` tells which",
     )
 
 
 def _has_no_writer(file: FileIO) -> bool:
-    if not _try(lambda: fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)):
-        return False
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
     fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return True
 
 
-def _try(call: Callable[[], object]) -> bool:
+def _has_locked(descriptor: int) -> bool:
+    """Lock the file unless another process has; return whether that was done."""
     try:
-        call()
-    except BlockingIOError:
-        return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno == errno.EACCES:
+        if error.errno in _HELD:
             return False
         raise
     return True
 
 
-def _until(done: Callable[[], bool], complaint: str) -> None:
+def _await(done: Callable[[], bool], complaint: str) -> None:
     end = time.monotonic() + _DEADLINE
     while not done():
         if time.monotonic() > end:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from graphing.store import StoreError
-from graphing.store.carbon import Carbon, NoCarbon
+from graphing.store.carbon import CarbonConfig, NoCarbon
 from graphing.store.names import ENDING
 from graphing.store.swap import SUFFIX, clean
 from graphing.store.tags import Catalogue
@@ -17,7 +17,7 @@ class Store(NamedTuple):
 
     root: Path
     catalogue: Catalogue
-    carbon: Carbon | NoCarbon
+    carbon: CarbonConfig | NoCarbon
 
 
 def files(

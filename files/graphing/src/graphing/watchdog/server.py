@@ -5,9 +5,9 @@ import signal
 import threading
 import time
 
-from graphing.checks.canary import Sight
+from graphing.checks.canary import Sighting
 from graphing.checks.lookout import Lookout
-from graphing.checks.settings import Settings
+from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import State, Verdict
 from graphing.core.config import ConfigError
 from graphing.core.log import RateLimitedLog
@@ -19,7 +19,7 @@ from graphing.watchdog.notify import Notifier
 _log = logging.getLogger(__name__)
 
 
-def main(settings: Settings) -> int:
+def main(settings: CheckSettings) -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     try:
         watchdog = Watchdog(settings)
@@ -44,7 +44,7 @@ def main(settings: Settings) -> int:
 class Watchdog:
     """What is remembered from look to look. Raises ConfigError if the aggregator's settings can't be used."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: CheckSettings) -> None:
         self._settings = settings.watchdog
         self._lookout = Lookout(settings)
         self._began = time.monotonic()
@@ -58,8 +58,8 @@ class Watchdog:
         """Look once."""
         now = round(time.time(), 3)
         self._lookout.send(now)
-        sights = self._lookout.sights(now - self._settings.canary_seconds, now)
-        verdicts = self._patient(self._lookout.judge(sights, time.time()), sights)
+        sightings = self._lookout.sightings(now - self._settings.canary_seconds, now)
+        verdicts = self._patient(self._lookout.judge(sightings, time.time()), sightings)
         if time.monotonic() - self._began >= self._settings.grace:
             for alarm in self._alarms.look(verdicts, now):
                 self._tell(alarm)
@@ -68,12 +68,12 @@ class Watchdog:
         except OSError as error:
             self._complain("%s can't be written: %s", self._settings.state_file, error.strerror)
 
-    def _patient(self, verdicts: list[Verdict], sights: list[Sight]) -> list[Verdict]:
+    def _patient(self, verdicts: list[Verdict], sightings: list[Sighting]) -> list[Verdict]:
         """Say nothing of canaries before the first of ours has had its time."""
         early = time.monotonic() - self._began < self._settings.canary_seconds + self._lookout.interval
         if not early:
             return verdicts
-        waiting = {sight.check for sight in sights}
+        waiting = {sight.check for sight in sightings}
         return [
             verdict._replace(state=State.UNKNOWN, what="too early to tell", remedy="")
             if verdict.check in waiting

@@ -50,19 +50,19 @@ def changes(before: Content, after: Content, now: int) -> list[tuple[int, float]
     """(timestamp, number) of the points that were written between two states of one file, as of `now`.
 
     carbon writes a point into the finest archive that reaches back to it, and makes the coarser slots of it. Those
-    follow when the points are written elsewhere, so they are not told. In the one slot in which the finer archive ends,
-    a late point that went into the coarser one alone cannot be told from what was made of finer ones: it is left out.
+    follow when the points are written elsewhere, so they are left out. So is a late point that went into the coarser
+    one alone, in the one slot in which the finer archive ends: it looks like what was made of finer ones.
     """
     found: dict[int, float] = {}
-    told: set[int] = set()
+    known: set[int] = set()
     for archive, old, new in zip(after.layout.archives, before.slots, after.slots, strict=True):
         # As text, because what is not a number does not equal itself.
         changed = {stamp: new[stamp] for stamp in new if stamp not in old or repr(old[stamp]) != repr(new[stamp])}
-        explained = {stamp - stamp % archive.step for stamp in told}
+        explained = {stamp - stamp % archive.step for stamp in known}
         # The archive reached back to the point, if not to the begin of its slot.
         oldest = now - archive.seconds
         found |= {max(stamp, oldest): value for stamp, value in changed.items() if stamp not in explained}
-        told |= changed.keys()
+        known |= changed.keys()
     return sorted(found.items())
 
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 from programs import wait_for
-from statsd_support import Subject
+from statsd_support import RecordedView
 
 from graphing.statsd.admin import console as module
 from graphing.statsd.admin.console import Console
@@ -78,7 +78,7 @@ class Peer:
     def ask(self, command, answer):
         """Send a command; return as many bytes of the answer as `answer` has. The next `ask` finds any more."""
         self.send(command)
-        return self.take(len(answer))
+        return self.receive(len(answer))
 
     def send(self, data):
         while data:
@@ -87,7 +87,7 @@ class Peer:
             except BlockingIOError:
                 self.console.turn()
 
-    def take(self, size):
+    def receive(self, size):
         wait_for(lambda: self.pump() or len(self.received) >= size or self.closed, lambda: self.received)
         taken, self.received = self.received[:size], self.received[size:]
         return taken
@@ -105,11 +105,11 @@ class Peer:
 
 class Served:
     def __init__(self):
-        self.subject = Subject()
+        self.view = RecordedView()
         self.clock = Clock()
         listener = socket.create_server(("127.0.0.1", 0))
         self.address = listener.getsockname()
-        self.console = Console(listener, self.subject, self.clock)
+        self.console = Console(listener, self.view, self.clock)
         self.peers = []
 
     def peer(self):
@@ -130,7 +130,7 @@ def test_the_answers_are_those_of_etsy(served):
     peer = served.peer()
     transcript = [(command, peer.ask(command, answer)) for command, answer in ETSY]
     assert transcript == ETSY
-    assert not any(served.subject.buckets[kind] for kind in (Kind.COUNTER, Kind.TIMER, Kind.GAUGE))
+    assert not any(served.view.buckets[kind] for kind in (Kind.COUNTER, Kind.TIMER, Kind.GAUGE))
 
 
 @pytest.mark.parametrize("command", [b"help\n", b"help\r\n", b"  help  \n", b"help me\n"])
@@ -163,32 +163,32 @@ def test_quit_ends_the_connection(served):
 def test_a_dump_is_json_with_a_bucket_a_line_because_clients_count_the_lines(served):
     peer = served.peer()
     text = peer.until_end(b"counters\n")
-    assert json.loads(text) == served.subject.counters()
+    assert json.loads(text) == served.view.counters()
     assert text.startswith(b'{\n  "web.hits": 5,\n  "app.a.one": 1,\n')
-    assert len(text.splitlines()) == len(served.subject.counters()) + 2
-    assert json.loads(peer.until_end(b"timers\n")) == served.subject.timers()
-    assert json.loads(peer.until_end(b"gauges\n")) == served.subject.gauges()
+    assert len(text.splitlines()) == len(served.view.counters()) + 2
+    assert json.loads(peer.until_end(b"timers\n")) == served.view.timers()
+    assert json.loads(peer.until_end(b"gauges\n")) == served.view.gauges()
     assert json.loads(peer.until_end(b"sets\n"))["users"] in (["a", "b"], ["b", "a"])
     peer.until_end(b"delsets users\n")
     assert peer.until_end(b"sets\n") == b"{}\n"
 
 
 def test_a_dump_holds_every_value_of_large_buckets_and_no_infinity(served):
-    served.subject.timers()["long"] = [float(number) for number in range(10_001)]
-    served.subject.timers()["none"] = []
-    served.subject.counters()["beyond"] = float("inf")
+    served.view.timers()["long"] = [float(number) for number in range(10_001)]
+    served.view.timers()["none"] = []
+    served.view.counters()["beyond"] = float("inf")
     peer = served.peer()
-    assert json.loads(peer.until_end(b"timers\n")) == served.subject.timers()
+    assert json.loads(peer.until_end(b"timers\n")) == served.view.timers()
     assert json.loads(peer.until_end(b"counters\n"))["beyond"] is None
 
 
 def test_a_bucket_that_vanishes_during_a_dump_is_left_out(served):
-    served.subject.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(200_000)}
+    served.view.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(200_000)}
     peer = served.peer()
     peer.send(b"counters\n")
     wait_for(lambda: peer.pump() or peer.received, "the beginning")
-    del served.subject.counters()["bucket199999"]
-    served.subject.counters()["new"] = 1.0
+    del served.view.counters()["bucket199999"]
+    served.view.counters()["new"] = 1.0
     shown = json.loads(peer.until_end(b""))
     assert len(shown) == 199_999
     assert "bucket0" in shown
@@ -200,14 +200,14 @@ def test_live_shows_kind_and_value_of_the_buckets_whose_name_contains_a_pattern(
     assert text.count(b"\n") == 1
     assert json.loads(text) == {"web.hits": ["counters", 5], "web.time": ["timers", 2, 210.25]}
     everything = json.loads(peer.until_end(b"live\n"))
-    assert len(everything) == sum(map(len, served.subject.buckets.values()))
+    assert len(everything) == sum(map(len, served.view.buckets.values()))
     assert everything["users"] == ["sets", 2]
     assert everything["load"] == ["gauges", 1.5]
     assert peer.until_end(b"live nothing\n") == b"{}\n"
 
 
 def test_live_shows_the_busiest_thousand(served):
-    counters = served.subject.buckets[Kind.COUNTER] = {f"c{number}": 0.0 for number in range(6_000)}
+    counters = served.view.buckets[Kind.COUNTER] = {f"c{number}": 0.0 for number in range(6_000)}
     busy = {f"c{number}" for number in range(0, 6_000, 6)}
     counters.update(dict.fromkeys(busy, 9.0))
     assert json.loads(served.peer().until_end(b"live c\n")).keys() == busy
@@ -243,7 +243,7 @@ def test_a_command_without_a_newline_is_answered_when_nothing_follows(served):
         served.clock.now += 0.1
     assert peer.received == b""
     served.clock.now += 1
-    assert peer.take(len(b"health: up\n")) == b"health: up\n"
+    assert peer.receive(len(b"health: up\n")) == b"health: up\n"
 
 
 def test_half_a_name_is_never_deleted(served):
@@ -253,7 +253,7 @@ def test_half_a_name_is_never_deleted(served):
         peer.pump()
         served.clock.now += 1
     assert peer.received == b""
-    assert "app.a.one" in served.subject.counters()
+    assert "app.a.one" in served.view.counters()
 
 
 def test_who_has_said_everything_gets_all_answers(served):
@@ -264,18 +264,18 @@ def test_who_has_said_everything_gets_all_answers(served):
 
 
 def test_answers_go_through_slow_readers_unharmed(served):
-    served.subject.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(300_000)}
+    served.view.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(300_000)}
     slow, other = served.peer(), served.peer()
     slow.send(b"counters\n")
     for _ in range(1000):
         served.console.turn()
     # More than the kernel takes waits, and nobody else has to.
     assert other.ask(b"health\n", b"health: up\n") == b"health: up\n"
-    assert json.loads(slow.until_end(b"")) == served.subject.counters()
+    assert json.loads(slow.until_end(b"")) == served.view.counters()
 
 
 def test_a_long_answer_does_not_keep_others_waiting(served, monkeypatch):
-    served.subject.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(100_000)}
+    served.view.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(100_000)}
     # Hardly more than a piece a turn.
     monkeypatch.setattr(module, "_TURN_SECONDS", 1e-5)
     long, other = served.peer(), served.peer()
@@ -286,11 +286,11 @@ def test_a_long_answer_does_not_keep_others_waiting(served, monkeypatch):
         long.pump()
         other.pump()
         assert not long.received.endswith(END)
-    assert json.loads(long.until_end(b"")) == served.subject.counters()
+    assert json.loads(long.until_end(b"")) == served.view.counters()
 
 
 def test_a_peer_that_does_not_read_its_answer_is_dropped(served):
-    served.subject.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(300_000)}
+    served.view.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(300_000)}
     peer, other = served.peer(), served.peer()
     peer.send(b"counters\n")
     other.ask(b"health\n", b"health: up\n")
@@ -334,7 +334,7 @@ def test_the_33rd_connection_is_refused_until_one_ends(served):
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_peers_that_break_off_do_no_harm(served, reset):
-    served.subject.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(100_000)}
+    served.view.buckets[Kind.COUNTER] = {f"bucket{number}": 1.0 for number in range(100_000)}
     for _ in range(20):
         peer = served.peer()
         peer.send(b"counters\n" * 3)
@@ -361,7 +361,7 @@ def test_a_turn_ends_though_there_is_more_to_do(served, monkeypatch):
         peer.pump()
     monkeypatch.setattr(module, "_TURN_SECONDS", 0.02)
     assert peer.received == b""
-    assert json.loads(peer.until_end(b"")) == served.subject.counters()
+    assert json.loads(peer.until_end(b"")) == served.view.counters()
 
 
 def test_close_ends_everything(served):
@@ -371,4 +371,4 @@ def test_close_ends_everything(served):
     assert peer.socket.recv(10) == b""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(served.address)
-    served.console = Console(socket.create_server(("127.0.0.1", 0)), served.subject)
+    served.console = Console(socket.create_server(("127.0.0.1", 0)), served.view)

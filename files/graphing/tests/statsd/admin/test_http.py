@@ -17,7 +17,7 @@ from graphing.statsd.admin.status import Status, failing, page
 from graphing.statsd.intake.refusals import Refusals
 from graphing.statsd.intake.sockets import status_listener
 from graphing.statsd.model.health import Counted
-from graphing.statsd.settings import Console
+from graphing.statsd.settings import ConsoleSection
 
 WELL = Status(
     engine="python",
@@ -33,7 +33,7 @@ WELL = Status(
     journal_limit=1_000_000,
     carbon_trouble="",
     unprotected="",
-    lately=Refusals().told(),
+    lately=Refusals().report(),
 )
 
 
@@ -303,7 +303,7 @@ def test_reception_goes_on_beside_many_who_ask_and_do_not_read(carbon, inbox, st
 
 
 def test_port_0_is_no_door():
-    assert status_listener(Console(http_port=0)) is None
-    listener = status_listener(Console(http_port=reserve_port()))
+    assert status_listener(ConsoleSection(http_port=0)) is None
+    listener = status_listener(ConsoleSection(http_port=reserve_port()))
     assert listener.getsockname()[0] == "127.0.0.1"
     listener.close()

@@ -8,7 +8,7 @@ import pytest
 
 from graphing.statsd.admin import key_flush as module
 from graphing.statsd.admin.key_flush import KeyFlush
-from graphing.statsd.settings import KeyFlush as Settings
+from graphing.statsd.settings import KeyFlushSection as Settings
 
 # As etsy/statsd 0.9.0 wrote it; its time zone's long name is JavaScript's.
 ETSY = "Sat Nov 21 2026 14:02:26 GMT+0000 (Coordinated Universal Time) count=2 key=web.hits"

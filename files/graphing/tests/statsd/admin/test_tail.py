@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from ports import reserve_port
-from statsd_support import Subject
+from statsd_support import RecordedView
 
 from graphing.statsd.admin import tail
 from graphing.statsd.admin.console import Console
@@ -17,13 +17,19 @@ from graphing.statsd.admin.tail import Bucket, run, table, with_rates
 from graphing.statsd.model.protocol import Kind
 
 
+class Served(RecordedView):
+    """What a console shows, and the port where it does."""
+
+    port = 0
+
+
 @pytest.fixture
 def served():
     """A console with a thread that gives it its turns, and its port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    subject = Subject()
-    console = Console(listener, subject)
-    subject.port = listener.getsockname()[1]
+    view = Served()
+    console = Console(listener, view)
+    view.port = listener.getsockname()[1]
     done = threading.Event()
 
     def serve():
@@ -32,7 +38,7 @@ def served():
 
     thread = threading.Thread(target=serve)
     thread.start()
-    yield subject
+    yield view
     done.set()
     thread.join()
     console.close()

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import time
+from typing import Any
 
 import pytest
 from ports import reserve_port
@@ -27,7 +28,7 @@ SECONDS = 2
 """Of an interval; not 1, so that rates differ from counts."""
 ATTEMPTS = 5
 PERCENTILES = [90, -10, 99.9, 50]
-HISTOGRAMS = [
+HISTOGRAMS: list[dict[str, Any]] = [
     {"match": "none", "bins": []},
     {"match": "fine", "bins": [0.5, 10, 2.25, 100]},
     {"match": "t", "bins": [-1, 20, 300, math.inf]},
@@ -89,7 +90,7 @@ class Etsy(Program):
         command = ["node", "-r", str(folder / "shim.js"), "stats.js", str(folder / "etsy.js")]
         super().__init__(command, folder / "etsy.log", cwd=installed)
 
-    def _config(self, carbon_port, legacy):
+    def _config(self, carbon_port: int, legacy: bool) -> dict[str, Any]:
         return {
             "address": "127.0.0.1",
             "port": self.port,
@@ -334,10 +335,10 @@ def test_differences_are_those_that_are_documented(servers):
     found = servers.feed(lambda run: ["\n".join(f"{run}.{line}" for line in DIFFERENCES).encode()])
     for who, (flush, _) in found.items():
         for line, (theirs, own) in DIFFERENCES.items():
-            assert (who, line, told(flush, line)) == (who, line, theirs if who == "etsy" else own)
+            assert (who, line, reported(flush, line)) == (who, line, theirs if who == "etsy" else own)
 
 
-def told(flush, line):
+def reported(flush, line):
     """Return what a flush says about the bucket of a line, by kind."""
     bucket = re.escape(line.partition(":")[0])
     kinds = {

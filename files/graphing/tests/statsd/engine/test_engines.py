@@ -15,8 +15,8 @@ from graphing.statsd.model import partial
 from graphing.statsd.model.lines import Form
 from graphing.statsd.model.naming import etsy, plain
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Interval, Rules
-from graphing.statsd.settings import Histogram, Statsd
+from graphing.statsd.model.reference import BucketRules, Interval
+from graphing.statsd.settings import Histogram, StatsdSection
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="the compiled engine is not built: bin/twin")
 
@@ -26,20 +26,22 @@ FORMS = [
     Form(etsy("stats", "end", PREFIXES, "statsd", False), (50,), (Histogram("t", (1, 10, math.inf)),), 7, 1700000010),
 ]
 RULES = [
-    Statsd().rules(),
-    Statsd(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
-    Statsd(delete_idle=("counters", "gauges"), tags="graphite").rules(),
-    Statsd(gauge_flushes=2, max_buckets=4, max_values=3).rules(),
-    Statsd(namespace="legacy", gauge_flushes=3).rules(),
-    Statsd(gauge_flushes=1).rules(),
-    Statsd(prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")).rules(),
-    Statsd(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
+    StatsdSection().rules(),
+    StatsdSection(namespace="etsy", delete_idle=("counters", "gauges", "timers", "sets")).rules(),
+    StatsdSection(delete_idle=("counters", "gauges"), tags="graphite").rules(),
+    StatsdSection(gauge_flushes=2, max_buckets=4, max_values=3).rules(),
+    StatsdSection(namespace="legacy", gauge_flushes=3).rules(),
+    StatsdSection(gauge_flushes=1).rules(),
+    StatsdSection(
+        prefix="", health_prefix="a.b", percentiles=(90,), delete_idle=("counters", "timers", "sets")
+    ).rules(),
+    StatsdSection(histograms=(Histogram("t", (1, 10, math.inf)),), delete_idle=("timers", "gauges")).rules(),
 ]
 
 
 def flush(engine, form):
     """Return the sorted lines of an interval and what was left out of it."""
-    partial_result = engine.cut()
+    partial_result = engine.serialize_changes()
     found = engine.begin_flush(form)
     lines, left_out = [], [0, 0]
     while (part := found.slice(2)) is not None:
@@ -50,8 +52,8 @@ def flush(engine, form):
     return partial_result, (sorted(lines), left_out, found.buckets)
 
 
-def counts(fed):
-    return fed.metrics, fed.bad_lines, fed.type_conflicts, fed.refused
+def counts(outcome):
+    return outcome.metrics, outcome.bad_lines, outcome.type_conflicts, outcome.refused
 
 
 def normal(interval):
@@ -63,15 +65,15 @@ def normal(interval):
 
 
 def assert_same(steps, rules, form):
-    """Feed both engines; a step is a datagram, "cut", "flush", other rules, or (kind, bucket) to delete."""
+    """Feed both engines; a step is a datagram, "serialize", "flush", other rules, or (kind, bucket) to delete."""
     engines = [make_engine(name, rules) for name in ("python", "compiled")]
     records = [b"", b""]
     for step in steps:
         if isinstance(step, bytes):
             for engine in engines:
                 engine.feed(step)
-        elif step == "cut":
-            records = [kept + engine.cut() for kept, engine in zip(records, engines, strict=True)]
+        elif step == "serialize":
+            records = [kept + engine.serialize_changes() for kept, engine in zip(records, engines, strict=True)]
         elif step == "flush":
             assert normal(engines[0].interval()) == normal(engines[1].interval())
             mine, its = (flush(engine, form) for engine in engines)
@@ -79,12 +81,12 @@ def assert_same(steps, rules, form):
             read = [partial.read(kept + last).interval for kept, (last, _) in zip(records, (mine, its), strict=True)]
             assert normal(read[0]) == normal(read[1])
             records = [b"", b""]
-        elif isinstance(step, Rules):
+        elif isinstance(step, BucketRules):
             for engine in engines:
                 engine.configure(step)
         else:
             assert engines[0].delete(*step) == engines[1].delete(*step)
-        assert counts(engines[0].take_fed()) == counts(engines[1].take_fed())
+        assert counts(engines[0].collect_outcome()) == counts(engines[1].collect_outcome())
         assert len(engines[0]) == len(engines[1])
     left = [normal(engine.interval()) for engine in engines]
     assert left[0] == left[1]
@@ -131,7 +133,7 @@ STEPS = st.lists(
         BLOBS,
         BLOBS,
         DATAGRAMS,
-        st.sampled_from(["cut", "flush", "flush"]),
+        st.sampled_from(["serialize", "flush", "flush"]),
         st.tuples(st.sampled_from([*Kind]), st.sampled_from(["a", "b", "t"])),
     ),
     max_size=14,
@@ -148,7 +150,7 @@ def test_any_input(steps, rules, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_line(rules, form):
     known = b"a:1|c\nb.c:1|ms\ne:1|g\ns:x|s"
-    assert_same([known, *EVERY_LINE, "cut", *EVERY_LINE, "flush", *EVERY_LINE, "flush", "flush"], rules, form)
+    assert_same([known, *EVERY_LINE, "serialize", *EVERY_LINE, "flush", *EVERY_LINE, "flush", "flush"], rules, form)
 
 
 def test_many_buckets_and_values():
@@ -161,7 +163,9 @@ def test_many_buckets_and_values():
     lines += [f"busy:{chance.gauss(100, 15)!r}|ms" for _ in range(5_000)]
     chance.shuffle(lines)
     blobs = ["\n".join(lines[start : start + 500]).encode() for start in range(0, len(lines), 500)]
-    assert_same([*blobs, "flush", *blobs[:40], "cut", *blobs[40:50], "flush", "flush"], Statsd().rules(), FORMS[0])
+    assert_same(
+        [*blobs, "flush", *blobs[:40], "serialize", *blobs[40:50], "flush", "flush"], StatsdSection().rules(), FORMS[0]
+    )
 
 
 @settings(max_examples=300)
@@ -170,14 +174,14 @@ def test_sums_and_the_shortest_digits(values):
     interval = Interval(timers={"t": values}, gauges={f"g{index}": value for index, value in enumerate(values)})
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Statsd().rules())
+        engine = make_engine(name, StatsdSection().rules())
         engine.restore(interval)
         results.append(flush(engine, FORMS[0])[1])
     assert results[0] == results[1]
 
 
 def test_names_of_dead_buckets_do_not_pile_up():
-    engine = make_engine("compiled", Statsd(namespace="etsy", delete_idle=("counters",)).rules())
+    engine = make_engine("compiled", StatsdSection(namespace="etsy", delete_idle=("counters",)).rules())
     for flushes in range(30):
         engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(2_000)).encode())
         engine.feed(b"always:1|c")
@@ -197,14 +201,14 @@ def test_a_flush_may_take_its_time():
         for name in ("python", "compiled"):
             engine = make_engine(name, rules)
             engine.feed(lines)
-            engine.cut()
+            engine.serialize_changes()
             slow = engine.begin_flush(FORMS[0])
             engine.feed(more)
-            records = engine.cut()
+            records = engine.serialize_changes()
             written = []
             while (part := slow.slice(1)) is not None:
                 written += part.lines.decode().splitlines()
-            records += engine.cut()
+            records += engine.serialize_changes()
             results.append((sorted(written), normal(partial.read(records).interval), flush(engine, FORMS[0])[1]))
         assert results[0] == results[1]
         assert "stats.c.count 1 1700000010" in results[0][0]
@@ -213,13 +217,13 @@ def test_a_flush_may_take_its_time():
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (Rules(), Rules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
-        (Rules(forget=frozenset(PREFIXES)), Rules()),
-        (Rules(), Rules(gauge_flushes=1)),
-        (Rules(gauge_flushes=3), Rules(gauge_flushes=2)),
-        (Rules(gauge_flushes=2), Rules(gauge_flushes=1)),
-        (Rules(tags=True), Rules()),
-        (Rules(gauge_flushes=1), Rules()),
+        (BucketRules(), BucketRules(forget=frozenset([Kind.COUNTER, Kind.TIMER, Kind.SET]))),
+        (BucketRules(forget=frozenset(PREFIXES)), BucketRules()),
+        (BucketRules(), BucketRules(gauge_flushes=1)),
+        (BucketRules(gauge_flushes=3), BucketRules(gauge_flushes=2)),
+        (BucketRules(gauge_flushes=2), BucketRules(gauge_flushes=1)),
+        (BucketRules(tags=True), BucketRules()),
+        (BucketRules(gauge_flushes=1), BucketRules()),
     ],
 )
 def test_rules_may_change_at_any_time(before, after):
@@ -238,9 +242,9 @@ TAGGED = b"a:1|c|#x:1\na:2|c|#x:2\nt:1|ms|@0.5|#x:1\nt:2|ms|#x:2\nt:3|ms\ng:4|g|
 
 @pytest.mark.parametrize("forget", [(), ("counters", "timers", "gauges", "sets")])
 def test_tags_may_be_dropped_from_now_on(forget):
-    tagged, plain_ = (Statsd(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
+    tagged, plain_ = (StatsdSection(tags=tags, delete_idle=forget).rules() for tags in ("graphite", "drop"))
     lines = TAGGED.replace(b"|#x:1", b"").replace(b"t:", b"t,x=1:").replace(b"a:", b"a;x=1:")
-    assert_same([TAGGED, "cut", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
+    assert_same([TAGGED, "serialize", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
     assert_same([TAGGED, "flush", plain_, lines, "flush", lines, "flush"], tagged, FORMS[0])
 
 
@@ -258,34 +262,34 @@ def test_a_bucket_that_was_forgotten_asks_what_has_its_name_now():
     """While a flush takes its time, what it forgets is still there; a dated value may have its name."""
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Statsd(delete_idle=("counters",)).rules())
+        engine = make_engine(name, StatsdSection(delete_idle=("counters",)).rules())
         engine.feed(b"a:1|c")
-        engine.cut()
+        engine.serialize_changes()
         slow = engine.begin_flush(FORMS[0])
         engine.feed(b"a:1|g|T9\na:1|c")
         while slow.slice(9) is not None:
             pass
-        results.append(counts(engine.take_fed()))
+        results.append(counts(engine.collect_outcome()))
     assert results == [(2, 0, 1, 0)] * 2
 
 
 def test_what_was_taken_once_is_not_refused_after_a_restart():
     saved = Interval(timers={"t": [1.0, 2.0, 3.0]}, unsent={"t": 4.0}, sets={"s": {"a", "b", "c"}}, gauges={"g": 1.0})
     for name in ("python", "compiled"):
-        engine = make_engine(name, Rules(max_values=2))
+        engine = make_engine(name, BucketRules(max_values=2))
         engine.restore(saved)
         assert normal(engine.interval()) == normal(saved)
         engine.feed(b"t:1|ms")
-        assert counts(engine.take_fed()) == (0, 0, 0, 1)
+        assert counts(engine.collect_outcome()) == (0, 0, 0, 1)
 
 
 def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_nothing():
     results = []
     for name in ("python", "compiled"):
-        engine = make_engine(name, Rules(gauge_flushes=2))
+        engine = make_engine(name, BucketRules(gauge_flushes=2))
         engine.feed(b"g:5|g")
         flush(engine, FORMS[0])
-        engine.cut()
+        engine.serialize_changes()
         slow = engine.begin_flush(FORMS[0])
         engine.feed(b"g:+1|g")
         assert slow.slice(9).line_count == 1
@@ -294,13 +298,13 @@ def test_a_gauge_that_is_forgotten_while_its_flush_takes_its_time_begins_at_noth
 
 
 def test_a_refused_bucket_may_be_gone_when_it_is_named():
-    engine = make_engine("compiled", Rules(max_values=1, forget=frozenset([Kind.COUNTER])))
+    engine = make_engine("compiled", BucketRules(max_values=1, forget=frozenset([Kind.COUNTER])))
     for flushes in range(11):
         engine.feed("\n".join(f"once.{flushes}.{index}:1|c" for index in range(1_000)).encode())
         flush(engine, FORMS[0])
     engine.feed(b"t:1|ms\nt:2|ms")
     flush(engine, FORMS[0])
-    assert engine.take_fed().refused == 1
+    assert engine.collect_outcome().refused == 1
 
 
 @pytest.mark.parametrize(
@@ -335,38 +339,40 @@ def test_new_buckets_are_asked_for_only_if_something_may_be_against_them(line, i
     "lines", [b"t.histogram.bin_10:1|g\nt:1|ms", b"t:1|ms\nt.histogram.bin_10:1|g", b"a.b:1|c\na.b.c:1|ms\na.bc:1|c"]
 )
 def test_bins_and_own_names_are_in_the_way_of_new_buckets(lines):
-    rules = Statsd(prefix="", health_prefix="a.b", histograms=(Histogram("t", (1, 10, math.inf)),)).rules()
+    rules = StatsdSection(prefix="", health_prefix="a.b", histograms=(Histogram("t", (1, 10, math.inf)),)).rules()
     assert_same([lines, "flush"], rules, FORMS[0])
     engine = make_engine("compiled", rules)
     engine.feed(lines)
-    assert engine.take_fed().type_conflicts == lines.count(b"\n")
+    assert engine.collect_outcome().type_conflicts == lines.count(b"\n")
 
 
 def test_a_rule_that_is_not_known_here_is_asked_about_every_new_bucket():
-    engine = make_engine("compiled", Rules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None))
+    engine = make_engine(
+        "compiled", BucketRules(conflict=lambda _buckets, bucket, _kind: "no" if bucket == "b" else None)
+    )
     engine.feed(b"a:1|c\nb:1|c\na:1|c")
-    assert counts(engine.take_fed()) == (2, 0, 1, 0)
+    assert counts(engine.collect_outcome()) == (2, 0, 1, 0)
 
 
 def test_a_cut_is_wanted_before_it_gets_long():
     engine = make_engine("compiled", RULES[0])
     lines = [b"bucket%d:1|c" % index for index in range(20_000)]
     engine.feed(b"\n".join(lines[:100]))
-    assert not engine.wants_cut
+    assert not engine.wants_compaction
     engine.feed(b"\n".join(lines))
-    assert engine.wants_cut
-    engine.cut()
-    assert not engine.wants_cut
+    assert engine.wants_compaction
+    engine.serialize_changes()
+    assert not engine.wants_compaction
 
 
 def test_a_cut_is_wanted_when_a_flush_has_left_much_for_it():
     engine = make_engine("compiled", RULES[0])
     engine.feed(b"\n".join(b"a.gauge.with.a.name.%d:1|g" % index for index in range(20_000)))
-    engine.cut()
+    engine.serialize_changes()
     found = engine.begin_flush(FORMS[0])
-    assert not engine.wants_cut
-    while found.slice(1000) is not None and not engine.wants_cut:
+    assert not engine.wants_compaction
+    while found.slice(1000) is not None and not engine.wants_compaction:
         pass
-    assert engine.wants_cut
-    engine.cut()
-    assert not engine.wants_cut
+    assert engine.wants_compaction
+    engine.serialize_changes()
+    assert not engine.wants_compaction

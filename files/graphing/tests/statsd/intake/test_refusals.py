@@ -1,4 +1,4 @@
-"""What was refused lately and its busiest names: bounded, exact where they are few, and told by the real daemon."""
+"""What was refused lately and its busiest names: bounded, exact where they are few, and reported by the real daemon."""
 
 import itertools
 import json
@@ -17,7 +17,7 @@ from graphing.checks.verdict import State
 from graphing.statsd.engine.choice import make_engine
 from graphing.statsd.intake import refusals
 from graphing.statsd.intake.refusals import Refusals, name_of
-from graphing.statsd.model.reference import Complaint, Fed, Reason, Rules
+from graphing.statsd.model.reference import BucketRules, Complaint, Outcome, Reason
 
 
 class Clock:
@@ -32,9 +32,9 @@ def clock():
     return Clock()
 
 
-def fed(metrics=0, **complaints):
+def outcome(metrics=0, **complaints):
     """What an engine hands over: {reason: [(subject, values)]}; it tells the first ten of each reason."""
-    made = Fed(metrics=metrics)
+    made = Outcome(metrics=metrics)
     for reason, subjects in complaints.items():
         for subject, values in subjects:
             for _ in range(values):
@@ -42,37 +42,37 @@ def fed(metrics=0, **complaints):
     return made
 
 
-def names(told):
-    return {(each["name"], each["reason"]): each["values"] for each in told["busiest"]}
+def names(report):
+    return {(each["name"], each["reason"]): each["values"] for each in report["busiest"]}
 
 
 def test_nothing_came_and_nothing_is_told(clock):
     seen = Refusals(clock)
-    seen.note(Fed())
-    assert seen.told() == {"seconds": 200.0, "received": [], "refused": [], "busiest": []}
+    seen.note(Outcome())
+    assert seen.report() == {"seconds": 200.0, "received": [], "refused": [], "busiest": []}
 
 
 def test_the_told_stand_for_all_that_was_refused_in_a_turn(clock):
     seen = Refusals(clock)
-    turn = fed(metrics=70, bad_lines=[("a:1|x", 4), ("b", 6)], type_conflicts=[("c", 25)], refused=[("d", 1)])
+    turn = outcome(metrics=70, bad_lines=[("a:1|x", 4), ("b", 6)], type_conflicts=[("c", 25)], refused=[("d", 1)])
     seen.note(turn, nameless=3)
-    told = seen.told()
-    assert (told["received"], told["refused"]) == ([109], [39])
-    assert names(told) == {
+    report = seen.report()
+    assert (report["received"], report["refused"]) == ([109], [39])
+    assert names(report) == {
         ("c", "type_conflicts"): 25,
         ("b", "bad_lines"): 6,
         ("a", "bad_lines"): 4,
         ("d", "refused"): 1,
     }
     # The first ten are half of either.
-    seen.note(fed(type_conflicts=[("e", 1), ("f", 1)] * 50))
-    assert names(seen.told())["e", "type_conflicts"] == names(seen.told())["f", "type_conflicts"] == 50
+    seen.note(outcome(type_conflicts=[("e", 1), ("f", 1)] * 50))
+    assert names(seen.report())["e", "type_conflicts"] == names(seen.report())["f", "type_conflicts"] == 50
 
 
 def test_why_and_who_are_told(clock):
     seen = Refusals(clock)
-    seen.note(fed(bad_lines=[("mood:happy|g", 2)]))
-    assert seen.told()["busiest"] == [
+    seen.note(outcome(bad_lines=[("mood:happy|g", 2)]))
+    assert seen.report()["busiest"] == [
         {"name": "mood", "reason": "bad_lines", "values": 2, "why": "why m", "sender": "192.0.2.1 port 5"}
     ]
 
@@ -89,11 +89,11 @@ def test_a_bad_line_goes_by_what_stands_for_its_bucket(subject, name):
 def test_what_is_over_is_forgotten(clock):
     seen = Refusals(clock)
     for _ in range(7):
-        seen.note(fed(metrics=9, bad_lines=[("a", 1)]))
+        seen.note(outcome(metrics=9, bad_lines=[("a", 1)]))
         clock.now += refusals.SLOT_SECONDS
-    assert seen.told()["refused"] == [1] * (refusals.SLOTS - 1), "and none in the one in progress"
+    assert seen.report()["refused"] == [1] * (refusals.SLOTS - 1), "and none in the one in progress"
     clock.now += refusals.SLOT_SECONDS * refusals.SLOTS
-    assert seen.told()["busiest"] == []
+    assert seen.report()["busiest"] == []
 
 
 def test_few_names_are_exact_and_many_are_bounded(clock):
@@ -102,20 +102,20 @@ def test_few_names_are_exact_and_many_are_bounded(clock):
     for _ in range(2000):
         for name in (f"busy{chance.randrange(3)}", f"rare{chance.randrange(100_000)}"):
             sent[name] += 5
-            seen.note(fed(bad_lines=[(name, 5)]))
-    told = names(seen.told())
-    busiest = [name for name, _ in itertools.islice(told, 3)]
+            seen.note(outcome(bad_lines=[(name, 5)]))
+    report = names(seen.report())
+    busiest = [name for name, _ in itertools.islice(report, 3)]
     assert set(busiest) == {"busy0", "busy1", "busy2"}
-    assert all(told[name, "bad_lines"] == sent[name] for name in busiest)
+    assert all(report[name, "bad_lines"] == sent[name] for name in busiest)
     slot = next(iter(seen._slots.values()))
     assert len(slot.names) <= 64
-    assert len(json.dumps(seen.told())) < 4096
+    assert len(json.dumps(seen.report())) < 4096
 
 
 def test_long_names_are_cut(clock):
     seen = Refusals(clock)
-    seen.note(fed(bad_lines=[("x" * 60_000, 3)]))
-    assert seen.told()["busiest"][0]["name"] == "x" * 80
+    seen.note(outcome(bad_lines=[("x" * 60_000, 3)]))
+    assert seen.report()["busiest"][0]["name"] == "x" * 80
 
 
 def test_both_sides_mean_the_same_slots():
@@ -124,17 +124,17 @@ def test_both_sides_mean_the_same_slots():
 
 
 def test_both_engines_hand_over_enough_to_name_the_busiest(engine_name, clock):
-    engine, seen = make_engine(engine_name, Rules(max_buckets=4, max_values=3)), Refusals(clock)
+    engine, seen = make_engine(engine_name, BucketRules(max_buckets=4, max_values=3)), Refusals(clock)
     for _ in range(20):
         engine.feed(b"t:1|ms\n" * 8 + b"nonsense\n" * 7 + b"new%d:1|c\n" * 6 + b"good:1|c\n" * 50)
-        turn = engine.take_fed()
+        turn = engine.collect_outcome()
         seen.note(turn)
-    told = seen.told()
-    assert sum(told["received"]) == 20 * 71
-    found = names(told)
+    report = seen.report()
+    assert sum(report["received"]) == 20 * 71
+    found = names(report)
     # A bucket's first three values are taken, by either engine; the rest is one reason, of which the table tells some.
     assert found["nonsense", "bad_lines"] == 140
-    assert sum(values for (_, reason), values in found.items() if reason == "refused") == sum(told["refused"]) - 140
+    assert sum(values for (_, reason), values in found.items() if reason == "refused") == sum(report["refused"]) - 140
     assert found["t", "refused"] >= 8
 
 

@@ -12,7 +12,7 @@ from statsd_support import has_ipv6
 
 from graphing.statsd.intake import sockets as module
 from graphing.statsd.intake.sockets import Sockets, console_listener, kernel_drops, open_sockets
-from graphing.statsd.settings import Console, Statsd
+from graphing.statsd.settings import ConsoleSection, StatsdSection
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 
@@ -30,7 +30,7 @@ def held():
 def opening(held):
     def opener(**settings):
         # The default asks for more than some kernels give.
-        held.append(open_sockets(Statsd(**{"listen": "127.0.0.1", "receive_buffer": 65_536, **settings})))
+        held.append(open_sockets(StatsdSection(**{"listen": "127.0.0.1", "receive_buffer": 65_536, **settings})))
         return held[-1]
 
     return opener
@@ -141,7 +141,7 @@ def test_if_one_fails_those_before_it_are_closed(port, both_families):
     with made(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port)):
         before = os.listdir("/proc/self/fd")
         with pytest.raises(OSError, match=rf"UDP 127\.0\.0\.1 port {port}: Address already in use") as caught:
-            open_sockets(Statsd(listen="both.example", port=port))
+            open_sockets(StatsdSection(listen="both.example", port=port))
         # The traceback holds the sockets: they are not closed just because nobody knows them any more.
         assert caught.tb
         assert len(os.listdir("/proc/self/fd")) == len(before)
@@ -152,7 +152,7 @@ def test_a_tcp_port_in_use_is_named_and_udp_is_closed(port, tmp_path):
     path = tmp_path / "socket"
     with socket.create_server(("127.0.0.1", port)):
         with pytest.raises(OSError, match=rf"TCP 127\.0\.0\.1 port {port}: Address already in use") as caught:
-            open_sockets(Statsd(listen="127.0.0.1", port=port, tcp=True, unix_socket=str(path)))
+            open_sockets(StatsdSection(listen="127.0.0.1", port=port, tcp=True, unix_socket=str(path)))
         assert caught.tb
         made(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", port)).close()
     assert not path.exists()
@@ -161,7 +161,7 @@ def test_a_tcp_port_in_use_is_named_and_udp_is_closed(port, tmp_path):
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "192.0.2.255.1"])
 def test_a_name_that_leads_nowhere_is_named(host, monkeypatch):
     with pytest.raises(OSError, match=f"{host} port 8125: "):
-        open_sockets(Statsd(listen=host))
+        open_sockets(StatsdSection(listen=host))
 
 
 # The receive buffer
@@ -207,7 +207,7 @@ def test_a_socket_file_in_use_is_left_alone(kind, port, tmp_path):
     path = str(tmp_path / "socket")
     with made(socket.AF_UNIX, kind, path, listening=kind == socket.SOCK_STREAM) as other:
         with pytest.raises(OSError, match=f"{path}: in use by another process"):
-            open_sockets(Statsd(listen="127.0.0.1", port=port, unix_socket=path))
+            open_sockets(StatsdSection(listen="127.0.0.1", port=port, unix_socket=path))
         with socket.socket(socket.AF_UNIX, kind) as client:
             client.connect(path)
             client.send(b"still there")
@@ -230,7 +230,7 @@ def test_what_is_no_socket_is_not_replaced(kind, port, tmp_path):
         path.symlink_to("socket")
     before = os.lstat(path).st_ino
     with pytest.raises(OSError, match=f"{path}: exists and is no socket: not replaced"):
-        open_sockets(Statsd(listen="127.0.0.1", port=port, unix_socket=str(path)))
+        open_sockets(StatsdSection(listen="127.0.0.1", port=port, unix_socket=str(path)))
     assert os.lstat(path).st_ino == before
 
 
@@ -246,7 +246,7 @@ def test_the_socket_file_of_a_successor_is_not_removed(opening, port, tmp_path):
 def test_a_folder_that_is_missing_or_a_path_too_long_is_named(port, tmp_path):
     for path in (str(tmp_path / "missing" / "socket"), str(tmp_path / ("x" * 200))):
         with pytest.raises(OSError, match=f"{path}: "):
-            open_sockets(Statsd(listen="127.0.0.1", port=port, unix_socket=path))
+            open_sockets(StatsdSection(listen="127.0.0.1", port=port, unix_socket=path))
 
 
 # systemd's
@@ -258,7 +258,7 @@ def test_what_systemd_passes_is_sorted(passing, tmp_path):
     unix = made(socket.AF_UNIX, socket.SOCK_DGRAM, str(tmp_path / "datagrams"))
     unix_stream = made(socket.AF_UNIX, socket.SOCK_STREAM, str(tmp_path / "stream"), listening=True)
     passing(udp, tcp, unix, unix_stream)
-    sockets = open_sockets(Statsd(listen="no-such-host.invalid"))
+    sockets = open_sockets(StatsdSection(listen="no-such-host.invalid"))
     assert sockets == Sockets([udp, unix], [tcp, unix_stream])
     assert not any(usable.getblocking() for usable in (udp, tcp, unix, unix_stream))
 
@@ -268,13 +268,13 @@ def test_systemd_may_pass_sockets_of_ipv6(passing):
     udp = made(socket.AF_INET6, socket.SOCK_DGRAM, ("::1", 0))
     tcp = made(socket.AF_INET6, socket.SOCK_STREAM, ("::1", 0), listening=True)
     passing(udp, tcp)
-    assert open_sockets(Statsd()) == Sockets([udp], [tcp])
+    assert open_sockets(StatsdSection()) == Sockets([udp], [tcp])
 
 
 def test_a_listener_alone_is_enough(passing):
     tcp = made(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0), listening=True)
     passing(tcp)
-    assert open_sockets(Statsd()) == Sockets([], [tcp])
+    assert open_sockets(StatsdSection()) == Sockets([], [tcp])
 
 
 def test_what_can_not_be_used_is_named_and_closed(passing, tmp_path, caplog):
@@ -283,7 +283,7 @@ def test_what_can_not_be_used_is_named_and_closed(passing, tmp_path, caplog):
     packets = made(socket.AF_UNIX, socket.SOCK_SEQPACKET, str(tmp_path / "packets"), listening=True)
     with other:
         passing(connected, packets, udp)
-        assert open_sockets(Statsd()) == Sockets([udp], [])
+        assert open_sockets(StatsdSection()) == Sockets([udp], [])
     assert caplog.text.count("systemd passed a socket that can't be used") == 2
     assert connected.fileno() == packets.fileno() == -1
 
@@ -292,7 +292,7 @@ def test_no_usable_socket_of_systemd_is_an_error(passing):
     connected, other = socket.socketpair()
     passing(connected)
     with other, pytest.raises(OSError, match="ListenDatagram="):
-        open_sockets(Statsd())
+        open_sockets(StatsdSection())
 
 
 def test_settings_that_systemd_overrides_are_named(passing, tmp_path, caplog):
@@ -300,7 +300,7 @@ def test_settings_that_systemd_overrides_are_named(passing, tmp_path, caplog):
     udp = made(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
     unix_stream = made(socket.AF_UNIX, socket.SOCK_STREAM, str(tmp_path / "stream"), listening=True)
     passing(udp, unix_stream)
-    open_sockets(Statsd(tcp=True, unix_socket=path))
+    open_sockets(StatsdSection(tcp=True, unix_socket=path))
     assert "statsd.tcp is not used" in caplog.text
     assert "statsd.unix_socket is not used" in caplog.text
     caplog.clear()
@@ -308,14 +308,14 @@ def test_settings_that_systemd_overrides_are_named(passing, tmp_path, caplog):
         made(socket.AF_UNIX, socket.SOCK_DGRAM, path),
         made(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0), listening=True),
     )
-    open_sockets(Statsd(tcp=True, unix_socket=path))
+    open_sockets(StatsdSection(tcp=True, unix_socket=path))
     assert caplog.messages == []
 
 
 def test_the_files_of_systemd_are_not_removed(passing, tmp_path):
     path = str(tmp_path / "datagrams")
     passing(made(socket.AF_UNIX, socket.SOCK_DGRAM, path))
-    open_sockets(Statsd(unix_socket=path)).close()
+    open_sockets(StatsdSection(unix_socket=path)).close()
     assert os.path.exists(path)
 
 
@@ -323,7 +323,7 @@ def test_the_files_of_systemd_are_not_removed(passing, tmp_path):
 
 
 def test_the_console_has_a_listener(held, port):
-    listener = console_listener(Console(host="127.0.0.1", port=port))
+    listener = console_listener(ConsoleSection(host="127.0.0.1", port=port))
     held.append(listener)
     assert not listener.getblocking()
     connecting = threading.Thread(target=lambda: socket.create_connection(("127.0.0.1", port)).close())
@@ -334,21 +334,21 @@ def test_the_console_has_a_listener(held, port):
 
 @needs_ipv6
 def test_the_console_listens_on_both_families(held, port):
-    held.append(console_listener(Console(host="::", port=port)))
+    held.append(console_listener(ConsoleSection(host="::", port=port)))
     for address in ("127.0.0.1", "::1"):
         socket.create_connection((address, port)).close()
 
 
 def test_port_0_is_no_console():
-    assert console_listener(Console(port=0)) is None
+    assert console_listener(ConsoleSection(port=0)) is None
 
 
 def test_a_console_that_can_not_be_is_named(port):
     message = rf"TCP 127\.0\.0\.1 port {port}: Address already in use"
     with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match=message):
-        console_listener(Console(host="127.0.0.1", port=port))
+        console_listener(ConsoleSection(host="127.0.0.1", port=port))
     with pytest.raises(OSError, match=r"no-such-host\.invalid port 8126: "):
-        console_listener(Console(host="no-such-host.invalid"))
+        console_listener(ConsoleSection(host="no-such-host.invalid"))
 
 
 # The kernel's drops

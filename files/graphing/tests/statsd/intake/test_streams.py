@@ -38,7 +38,7 @@ class Served:
     def until(self, condition):
         wait_for(lambda: self.turn() or condition(), lambda: self.lines()[-5:])
 
-    def take(self, count):
+    def receive(self, count):
         """Take turns until that many lines have come; return them."""
         self.until(lambda: len(self.lines()) >= count)
         lines = self.lines()
@@ -65,16 +65,16 @@ def test_a_line_may_come_in_pieces(served):
         for piece in (b"web", b".hits:", b"1|c", b"\nne"):
             client.sendall(piece)
             served.turn()
-        assert served.take(1) == [b"web.hits:1|c"]
+        assert served.receive(1) == [b"web.hits:1|c"]
         client.sendall(b"xt:1|c\n")
-        assert served.take(1) == [b"next:1|c"]
+        assert served.receive(1) == [b"next:1|c"]
 
 
 def test_a_last_line_without_a_newline_counts_when_the_peer_closes(served):
     with served.connect() as client:
         client.sendall(b"a:1|c\nb:2|c")
-        assert served.take(1) == [b"a:1|c"]
-    assert served.take(1) == [b"b:2|c"]
+        assert served.receive(1) == [b"a:1|c"]
+    assert served.receive(1) == [b"b:2|c"]
     served.turn()
     assert served.streams.bad == 0
 
@@ -83,17 +83,17 @@ def test_it_is_enough_that_the_peer_closes_its_side(served):
     with served.connect() as client:
         client.sendall(b"a:1|c")
         client.shutdown(socket.SHUT_WR)
-        assert served.take(1) == [b"a:1|c"]
+        assert served.receive(1) == [b"a:1|c"]
 
 
 def test_what_a_broken_connection_cut_off_is_no_line(served):
     with served.connect() as client, served.connect() as other:
         client.sendall(b"whole:1|c\ncut:12")
-        assert served.take(1) == [b"whole:1|c"]
+        assert served.receive(1) == [b"whole:1|c"]
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         client.close()
         other.sendall(b"after:1|c\n")
-        assert served.take(1) == [b"after:1|c"]
+        assert served.receive(1) == [b"after:1|c"]
         served.turn()
         assert served.received == []
 
@@ -120,7 +120,7 @@ def test_connections_do_not_mix(served):
         for client, piece in ((one, b"one."), (two, b"two."), (one, b"a:1|c\n"), (two, b"b:1|c\n")):
             client.sendall(piece)
             served.turn()
-        assert sorted(served.take(2)) == [b"one.a:1|c", b"two.b:1|c"]
+        assert sorted(served.receive(2)) == [b"one.a:1|c", b"two.b:1|c"]
 
 
 def test_a_flood_does_not_keep_others_waiting(served, monkeypatch):
@@ -166,7 +166,7 @@ def test_connections_are_limited(served, monkeypatch):
     monkeypatch.setattr(module, "_CONNECTIONS", 3)
     clients = [served.connect() for _ in range(3)]
     clients[0].sendall(b"a:1|c\n")
-    served.take(1)
+    served.receive(1)
     with served.connect() as refused:
         refused.setblocking(False)
 
@@ -180,12 +180,12 @@ def test_connections_are_limited(served, monkeypatch):
         wait_for(is_closed, "the refusal")
     for client in clients:
         client.sendall(b"still:1|c\n")
-    assert served.take(3) == [b"still:1|c"] * 3
+    assert served.receive(3) == [b"still:1|c"] * 3
     clients.pop().close()
     served.turn()
     clients.append(served.connect())
     clients[-1].sendall(b"new:1|c\n")
-    assert served.take(1) == [b"new:1|c"]
+    assert served.receive(1) == [b"new:1|c"]
     for client in clients:
         client.close()
 
@@ -196,7 +196,7 @@ def test_many_connections_come_and_go(served):
             client.sendall(b"a:1|c\n")
             # Or the listener's backlog would fill.
             served.turn()
-    assert served.take(300) == [b"a:1|c"] * 300
+    assert served.receive(300) == [b"a:1|c"] * 300
     # They are all closed: nothing is left to report.
     served.until(lambda: not served.streams._connections)
 
@@ -236,7 +236,7 @@ def test_no_listener_is_nothing_to_do():
 def test_close_ends_everything(served):
     with served.connect() as client:
         client.sendall(b"a:1|c\n")
-        served.take(1)
+        served.receive(1)
         served.streams.close()
         assert client.recv(10) == b""
         with pytest.raises(ConnectionRefusedError):
@@ -249,7 +249,7 @@ def test_close_ends_everything(served):
 LONGEST = 8
 
 
-def fed(chunks):
+def split_lines(chunks):
     """Return the lines that come out, empty ones left out, and how many were too long."""
     lines = Lines(LONGEST)
     blobs = [lines.feed(chunk) for chunk in chunks] + [lines.end()]
@@ -258,7 +258,7 @@ def fed(chunks):
 
 @given(st.lists(st.binary(min_size=1, max_size=LONGEST) | st.sampled_from([b"\n", b"\n\n", b"a\nb", b"abcdefg\n"])))
 def test_any_chunking_of_any_bytes_gives_the_same_lines(chunks):
-    lines, bad = fed(chunks)
+    lines, bad = split_lines(chunks)
     expected = b"".join(chunks).split(b"\n")
     assert lines == [line for line in expected if 0 < len(line) <= LONGEST]
     assert bad == sum(len(line) > LONGEST for line in expected)
@@ -270,4 +270,4 @@ def test_lines_do_not_depend_on_where_they_are_cut(text, sizes):
     for size in sizes:
         chunks.append(data[:size])
         data = data[size:]
-    assert fed(filter(None, chunks)) == fed(bytes([byte]) for byte in text.encode())
+    assert split_lines(filter(None, chunks)) == split_lines(bytes([byte]) for byte in text.encode())

@@ -8,7 +8,7 @@ from graphing.statsd.model.naming import Affixes, conflict_in_plain, plain
 from graphing.statsd.model.numbers import measurements
 from graphing.statsd.model.protocol import Kind
 from graphing.statsd.model.reference import Interval
-from graphing.statsd.settings import Histogram, Statsd
+from graphing.statsd.settings import Histogram, StatsdSection
 
 
 @pytest.mark.parametrize(
@@ -25,8 +25,8 @@ def test_leaf_and_suffix_stand_before_the_tags(bucket, leaf, name):
 
 
 def test_every_name_of_a_tagged_bucket_keeps_its_tags_at_the_end():
-    for settings in ({}, {"namespace": "etsy", "suffix": "z"}, {"namespace": "legacy"}):
-        naming = Statsd(**settings).naming()
+    for settings in (StatsdSection(), StatsdSection(namespace="etsy", suffix="z"), StatsdSection(namespace="legacy")):
+        naming = settings.naming()
         made = [
             naming.counter_count("a;b=c"),
             naming.counter_rate("a;b=c"),
@@ -50,7 +50,7 @@ def test_every_name_of_a_tagged_bucket_keeps_its_tags_at_the_end():
     ],
 )
 def test_a_value_is_named_as_its_bucket_and_beside_the_other_kinds_where_kinds_are_in_names(settings, name):
-    assert Statsd(**settings).naming().value("v") == name
+    assert StatsdSection(**settings).naming().value("v") == name
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,10 @@ def test_a_value_is_named_as_its_bucket_and_beside_the_other_kinds_where_kinds_a
 )
 def test_a_dated_value_of_a_gauge_is_called_as_the_gauge_is(settings, name):
     interval = Interval(gauges={"g": 7}, dated={"g": [(2, 1700000000)]})
-    assert list(measurements(interval, Statsd(**settings).naming(), (), 10)) == [(name, 7, 0), (name, 2, 1700000000)]
+    assert list(measurements(interval, StatsdSection(**settings).naming(), (), 10)) == [
+        (name, 7, 0),
+        (name, 2, 1700000000),
+    ]
 
 
 def conflict(interval, bucket, kind):

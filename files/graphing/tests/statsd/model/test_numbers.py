@@ -11,17 +11,19 @@ from graphing.statsd.model.health import Counted, Levels, health
 from graphing.statsd.model.numbers import measurements
 from graphing.statsd.model.protocol import Kind, parse
 from graphing.statsd.model.reference import Engine, Interval
-from graphing.statsd.settings import Histogram, Statsd
+from graphing.statsd.settings import Histogram, StatsdSection
 
 TYPES = set(Kind) | {"kv", "ms", "c", "g", "counter", "timer", "gauge", "set"}
 
 
 def flushed(lines, seconds=10, **settings):
-    statsd = Statsd(**settings)
+    statsd = StatsdSection(**settings)
     engine = Engine(statsd.rules())
     engine.feed(lines.encode())
-    assert engine.take_fed().told == []
-    return unstamped(measurements(engine.take(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms))
+    assert engine.collect_outcome().complaints == []
+    return unstamped(
+        measurements(engine.end_interval(), statsd.naming(), statsd.percentiles, seconds, statsd.histograms)
+    )
 
 
 def unstamped(triples):
@@ -34,14 +36,14 @@ def unstamped(triples):
 
 
 def stamped(interval, **settings):
-    statsd = Statsd(**settings)
+    statsd = StatsdSection(**settings)
     return list(measurements(interval, statsd.naming(), statsd.percentiles, 10))
 
 
 def own(seconds=10, **settings):
     counted = Counted(packets=20, refused=3, lines_replayed=4, resumed=5)
     levels = Levels(buckets=3, lag=0.5, flush_duration=0.25, memory_rss=4096, lines_queued=9, journal_bytes=8192)
-    return unstamped(health(Statsd(**settings).naming(), seconds, counted, levels))
+    return unstamped(health(StatsdSection(**settings).naming(), seconds, counted, levels))
 
 
 ONE_TO_TEN = "\n".join(f"t:{value}|ms" for value in (10, 1, 9, 2, 8, 3, 7, 4, 6, 5))
@@ -144,11 +146,11 @@ def test_counts_can_be_left_out(namespace):
 
 @pytest.mark.parametrize(("namespace", "rate"), [("plain", "rate"), ("etsy", "count_ps")])
 def test_an_idle_timer_has_a_count_and_a_rate_only(namespace, rate):
-    statsd = Statsd(namespace=namespace)
+    statsd = StatsdSection(namespace=namespace)
     engine = Engine(statsd.rules())
     engine.feed(b"t:1|ms")
-    engine.take()
-    got = unstamped(measurements(engine.take(), statsd.naming(), (90,), 10, (Histogram("", (10,)),)))
+    engine.end_interval()
+    got = unstamped(measurements(engine.end_interval(), statsd.naming(), (90,), 10, (Histogram("", (10,)),)))
     assert {name.rpartition(".")[2]: value for name, value in got.items()} == {"count": 0, rate: 0}
 
 
@@ -202,12 +204,12 @@ _LINES = st.tuples(_NAMES, _NUMBERS, st.sampled_from(["c", "ms", "g", "s", "kv",
 @given(st.lists(_LINES, max_size=20), st.sampled_from(["plain", "etsy", "legacy"]), st.booleans())
 def test_every_name_is_legal_and_none_is_made_twice(parts, namespace, tags):
     bins = (Histogram("", (0.5, 10, float("inf"))),)
-    statsd = Statsd(namespace=namespace, percentiles=(90, -10, 99.9), histograms=bins)
+    statsd = StatsdSection(namespace=namespace, percentiles=(90, -10, 99.9), histograms=bins)
     engine = Engine(statsd.rules())
     for name, value, rest in parts:
         for metric in parse(f"{name}:{value}|{rest}".encode("latin-1"), tags)[0]:
             engine.add(metric)
-    interval = engine.take()
+    interval = engine.end_interval()
     for values in interval.values.values():
         # Each is sent, and Graphite keeps the last.
         del values[:-1]

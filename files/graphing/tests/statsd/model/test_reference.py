@@ -9,21 +9,21 @@ from statsd_support import DATAGRAMS, EVERY_LINE, PLAIN, normal
 
 from graphing.statsd.model.naming import conflict_in_plain
 from graphing.statsd.model.protocol import Kind, parse
-from graphing.statsd.model.reference import Engine, Interval, Rules
-from graphing.statsd.settings import Statsd
+from graphing.statsd.model.reference import BucketRules, Engine, Interval
+from graphing.statsd.settings import StatsdSection
 
 
 def after(*datagrams, rules=PLAIN):
     engine = Engine(rules)
     for datagram in datagrams:
         engine.feed(datagram)
-    assert engine.take_fed().bad_lines == 0
+    assert engine.collect_outcome().bad_lines == 0
     return engine.interval()
 
 
-def fed(engine, datagram):
+def outcome_of(engine, datagram):
     engine.feed(datagram)
-    return engine.take_fed()
+    return engine.collect_outcome()
 
 
 def test_counters_add_up_and_sampling_is_made_good():
@@ -49,9 +49,9 @@ def test_sets_hold_distinct_strings():
 def test_idle_buckets_go_on():
     engine = Engine(PLAIN)
     engine.feed(b"c:1|c\nt:1|ms|@0.5\ng:1|g\ns:x|s")
-    taken = engine.take()
-    assert (taken.counters, taken.unsent) == ({"c": 1}, {"t": 1})
-    assert engine.take() == Interval(counters={"c": 0}, timers={"t": []}, gauges={"g": 1}, sets={"s": set()})
+    ended = engine.end_interval()
+    assert (ended.counters, ended.unsent) == ({"c": 1}, {"t": 1})
+    assert engine.end_interval() == Interval(counters={"c": 0}, timers={"t": []}, gauges={"g": 1}, sets={"s": set()})
 
 
 KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
@@ -59,22 +59,22 @@ KEPT = (Kind.COUNTER, Kind.TIMER, Kind.GAUGE, Kind.SET)
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_idle_buckets_of_some_kinds_are_forgotten_on_request(kind):
-    engine = Engine(Rules(frozenset([kind]), PLAIN.conflict))
+    engine = Engine(BucketRules(frozenset([kind]), PLAIN.conflict))
     engine.feed(b"counters:1|c\ntimers:1|ms\ngauges:1|g\nsets:x|s")
-    engine.take()
-    now = engine.take()
+    engine.end_interval()
+    now = engine.end_interval()
     assert {name for name in KEPT if now.of(name)} == set(KEPT) - {kind}
     # The name is free again.
     other = "g" if kind is not Kind.GAUGE else "c"
-    assert fed(engine, f"{kind}:1|{other}".encode()).type_conflicts == 0
+    assert outcome_of(engine, f"{kind}:1|{other}".encode()).type_conflicts == 0
 
 
 def test_taking_an_interval_leaves_it_as_it_is():
     engine = Engine(PLAIN)
     engine.feed(b"c:1|c\nt:1|ms\ng:1|g\ns:x|s")
-    taken = engine.take()
+    ended = engine.end_interval()
     engine.feed(b"c:1|c\nt:1|ms\ng:2|g\ns:y|s")
-    assert taken == Interval({"c": 1}, {"t": [1]}, {}, {"g": 1}, {"s": {"x"}})
+    assert ended == Interval({"c": 1}, {"t": [1]}, {}, {"g": 1}, {"s": {"x"}})
 
 
 @pytest.mark.parametrize(
@@ -95,29 +95,29 @@ def test_taking_an_interval_leaves_it_as_it_is():
 )
 def test_in_plain_the_first_of_two_that_collide_wins(first, second):
     engine = Engine(PLAIN)
-    fed(engine, first.encode())
+    outcome_of(engine, first.encode())
     before = engine.now.successor(frozenset())
-    result = fed(engine, f"{second}\nother:1|c".encode())
-    assert [complaint.subject for complaint in result.told] == [second.partition(":")[0]]
+    result = outcome_of(engine, f"{second}\nother:1|c".encode())
+    assert [complaint.subject for complaint in result.complaints] == [second.partition(":")[0]]
     assert (result.metrics, result.type_conflicts) == (1, 1)
     assert engine.now.successor(frozenset()).of(Kind.GAUGE) == before.gauges
-    assert fed(engine, first.encode()).type_conflicts == 0
+    assert outcome_of(engine, first.encode()).type_conflicts == 0
 
 
 def test_in_plain_neighbours_that_do_not_collide_live_side_by_side():
     engine = Engine(PLAIN)
     neighbours = b"a:1|c\na.count:1|c\na.upper:1|g\na.unique:1|g\nb:1|ms\nb.unique:1|g"
-    assert fed(engine, neighbours).type_conflicts == 0
+    assert outcome_of(engine, neighbours).type_conflicts == 0
 
 
 def test_without_a_prefix_the_aggregators_own_names_are_kept_for_it():
-    engine = Engine(Rules(conflict=conflict_in_plain("", "statsd", ())))
-    told = fed(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").told
-    assert [complaint.subject for complaint in told] == ["statsd.packets", "statsd"]
+    engine = Engine(BucketRules(conflict=conflict_in_plain("", "statsd", ())))
+    complaints = outcome_of(engine, b"statsd.packets:1|c\nstatsd:1|g\nstatsdx:1|c").complaints
+    assert [complaint.subject for complaint in complaints] == ["statsd.packets", "statsd"]
 
 
 def test_in_etsys_namespaces_a_bucket_may_be_of_several_kinds():
-    now = after(b"a:1|c\na:1|g\na:1|ms\na:1|s", rules=Rules())
+    now = after(b"a:1|c\na:1|g\na:1|ms\na:1|s", rules=BucketRules())
     assert len(now) == 4
 
 
@@ -132,7 +132,7 @@ _COMMUTING = st.one_of(
 
 @given(st.lists(_COMMUTING, max_size=30).flatmap(lambda lines: st.tuples(st.just(lines), st.permutations(lines))))
 def test_order_does_not_matter_to_counters_timers_and_sets(orders):
-    first, second = (after("\n".join(lines).encode(), rules=Rules()) for lines in orders)
+    first, second = (after("\n".join(lines).encode(), rules=BucketRules()) for lines in orders)
     assert normal(first) == normal(second)
 
 
@@ -142,9 +142,9 @@ def test_counters_are_conserved_however_datagrams_and_intervals_cut_them(datagra
     flushed = 0.0
     for index, lines in enumerate(datagrams):
         if index == cut:
-            flushed += sum(engine.take().counters.values())
+            flushed += sum(engine.end_interval().counters.values())
         engine.feed("\n".join(f"{bucket}:{value}|c" for bucket, value in lines).encode())
-    flushed += sum(engine.take().counters.values())
+    flushed += sum(engine.end_interval().counters.values())
     assert flushed == sum(value for lines in datagrams for _, value in lines)
 
 
@@ -152,11 +152,11 @@ def assert_same(datagrams):
     """Assert that `feed` does what `parse` and `add` do."""
     short, long = Engine(PLAIN), Engine(PLAIN)
     for datagram in datagrams:
-        result = fed(short, datagram)
+        result = outcome_of(short, datagram)
         metrics, bad = parse(datagram)
         for metric in metrics:
             long.add(metric)
-        expected = long.take_fed()
+        expected = long.collect_outcome()
         assert (result.metrics, result.type_conflicts) == (expected.metrics, expected.type_conflicts)
         assert result.bad_lines == len(bad)
     assert short.interval() == long.interval()
@@ -173,69 +173,70 @@ def test_the_short_way_gives_what_the_long_way_gives_for_known_buckets(known):
 
 
 def test_a_gauge_may_be_forgotten_after_some_flushes_without_a_value():
-    engine = Engine(Rules(gauge_flushes=3))
+    engine = Engine(BucketRules(gauge_flushes=3))
     engine.feed(b"g:1|g\nother:1|g")
-    assert [set(engine.take().gauges) for _ in range(2)] == [{"g", "other"}] * 2
+    assert [set(engine.end_interval().gauges) for _ in range(2)] == [{"g", "other"}] * 2
     engine.feed(b"g:1|g")
-    assert [set(engine.take().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
+    assert [set(engine.end_interval().gauges) for _ in range(4)] == [{"g", "other"}, {"g"}, {"g"}, set()]
 
 
 def test_the_flushes_of_a_gauge_go_before_the_rule_for_idle_buckets():
-    engine = Engine(Statsd(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
+    engine = Engine(StatsdSection(gauge_flushes=2, delete_idle=("gauges", "counters")).rules())
     engine.feed(b"g:1|g\nc:1|c")
-    assert [len(engine.take()) for _ in range(3)] == [2, 1, 0]
+    assert [len(engine.end_interval()) for _ in range(3)] == [2, 1, 0]
 
 
 def test_beyond_the_most_buckets_new_ones_are_refused_and_named():
-    engine = Engine(Rules(max_buckets=2))
-    result = fed(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
+    engine = Engine(BucketRules(max_buckets=2))
+    result = outcome_of(engine, b"a:1|c\nb:1|g\nc:1|c\na:1|c")
     assert (result.metrics, result.refused) == (3, 1)
-    assert [(complaint.reason, complaint.subject) for complaint in result.told] == [("refused", "c")]
+    assert [(complaint.reason, complaint.subject) for complaint in result.complaints] == [("refused", "c")]
 
 
 @pytest.mark.parametrize("kind", ["ms", "s", "kv"])
 def test_beyond_the_most_values_more_are_refused_and_named(kind):
-    engine = Engine(Rules(max_values=2))
-    result = fed(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
+    engine = Engine(BucketRules(max_values=2))
+    result = outcome_of(engine, f"a:1|{kind}\na:2|{kind}\na:3|{kind}\nb:1|{kind}".encode())
     assert (result.metrics, result.refused) == (3, 1)
-    assert result.told[0].subject == "a"
+    assert result.complaints[0].subject == "a"
     assert len(engine.interval().of(engine.interval().kind_of("a"))["a"]) == 2
-    engine.take()
-    assert fed(engine, f"a:1|{kind}".encode()).refused == 0
+    engine.end_interval()
+    assert outcome_of(engine, f"a:1|{kind}".encode()).refused == 0
 
 
 def test_values_of_kv_are_kept_as_they_are_until_the_flush():
     engine = Engine(PLAIN)
     engine.feed(b"a:1.5|kv|@1700000000\na:2|kv\nb:1|c\nb:1|kv")
-    assert engine.take_fed().type_conflicts == 1
-    assert engine.take().values == {"a": [(1.5, 1700000000), (2, 0)]}
-    assert engine.take().values == {}
+    assert engine.collect_outcome().type_conflicts == 1
+    assert engine.end_interval().values == {"a": [(1.5, 1700000000), (2, 0)]}
+    assert engine.end_interval().values == {}
 
 
 def test_dated_values_of_a_gauge_live_beside_the_others_until_the_flush():
     engine = Engine(PLAIN)
-    told = fed(engine, b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9").told
-    assert [complaint.text for complaint in told] == [
+    lines = b"g:2|g|T1700000000\ng:7|g\ng:3|g|T1700000010\nh:4|g|T9\nh:1|c\nh:1|kv\nc:1|c\nc:1|g|T9"
+    complaints = outcome_of(engine, lines).complaints
+    assert [complaint.text for complaint in complaints] == [
         "it is one of the gauges, not of the counters",
         "it is one of the gauges, not of the values",
         "it is one of the counters, not of the gauges",
     ]
-    now = engine.take()
+    now = engine.end_interval()
     assert (now.gauges, now.dated) == ({"g": 7}, {"g": [(2, 1700000000), (3, 1700000010)], "h": [(4, 9)]})
-    assert engine.take() == Interval(counters={"c": 0}, gauges={"g": 7})
-    assert fed(engine, b"h:1|c").type_conflicts == 0
+    assert engine.end_interval() == Interval(counters={"c": 0}, gauges={"g": 7})
+    assert outcome_of(engine, b"h:1|c").type_conflicts == 0
 
 
 def test_a_bad_line_founds_no_bucket_and_counts_once():
     engine = Engine(PLAIN)
     bad = b"a:1|cb:4|ms\na:1:2|c:3|c\na:5|g:x|g\njobs.Acme::Mail.perform:20|ms\nx1:1|cx2:1|cx3:1|c"
-    assert fed(engine, bad).bad_lines == 5
+    assert outcome_of(engine, bad).bad_lines == 5
     assert engine.interval() == Interval()
-    assert fed(engine, b"a:1|c").type_conflicts == 0
+    assert outcome_of(engine, b"a:1|c").type_conflicts == 0
 
 
 def test_values_of_one_line_are_held_against_its_bucket_one_by_one():
-    result = fed(Engine(PLAIN), b"a:1|c:2|ms:3|c")
+    result = outcome_of(Engine(PLAIN), b"a:1|c:2|ms:3|c")
     assert (result.metrics, result.type_conflicts, result.bad_lines) == (2, 1, 0)
 
 
@@ -253,17 +254,17 @@ UNTAGGED = Interval({"a": 3}, {"t": [3, 1, 2]}, {"t": 1}, {"g": 4}, {"s": {"m", 
 def test_tags_that_are_dropped_from_now_on_go_from_the_buckets_that_are_there():
     rules = replace(PLAIN, tags=True)
     engine = Engine(rules)
-    fed(engine, TAGGED)
+    outcome_of(engine, TAGGED)
     saved = engine.interval()
     restored = Engine(PLAIN)
     restored.restore(saved)
     engine.configure(PLAIN)
     assert normal(engine.interval()) == normal(restored.interval()) == normal(UNTAGGED)
-    assert fed(engine, b"a;x=1:1|c\na,x=2:1|c").metrics == 2
+    assert outcome_of(engine, b"a;x=1:1|c\na,x=2:1|c").metrics == 2
     assert engine.interval().counters == {"a": 5}
 
 
 def test_of_many_complaints_the_first_few_are_told_and_all_counted():
-    result = fed(Engine(PLAIN), b"\n".join([b"bad"] * 1000))
+    result = outcome_of(Engine(PLAIN), b"\n".join([b"bad"] * 1000))
     assert result.bad_lines == 1000
-    assert len(result.told) == 10
+    assert len(result.complaints) == 10

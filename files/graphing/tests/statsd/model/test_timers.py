@@ -74,7 +74,7 @@ def test_statistics_stay_within_the_values(values, percentile):
     assert got["std"] >= 0
     suffix = percentile_suffix(percentile)
     if f"count_{suffix}" in got:
-        kept = got[f"count_{suffix}"]
+        kept = int(got[f"count_{suffix}"])
         assert got[f"upper_{suffix}"] == sorted(values)[kept - 1]
         assert got[f"lower_top{suffix}"] == sorted(values)[-kept]
 

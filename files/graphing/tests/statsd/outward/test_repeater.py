@@ -13,7 +13,7 @@ from statsd_support import has_ipv6
 
 from graphing.statsd.outward import repeater as module
 from graphing.statsd.outward.repeater import Repeater, pack
-from graphing.statsd.settings import Repeater as Settings
+from graphing.statsd.settings import RepeaterSection as Settings
 
 RESET = b"\1\0\0\0\0\0\0\0"
 
@@ -76,7 +76,7 @@ class Peer:
         with contextlib.suppress(BlockingIOError):
             self.received += self.socket.recv(1 << 20)
 
-    def take(self, size):
+    def receive(self, size):
         wait_for(lambda: self.read() or len(self.received) >= size, lambda: (len(self.received), self.received[-100:]))
         taken, self.received = self.received, b""
         return taken
@@ -126,8 +126,8 @@ def test_a_copy_goes_to_every_server(inbox):
             repeater.send(b"c:3|c")
             repeater.turn()
             assert datagrams(inbox) == datagrams(second) == [b"a:1|c\nb:2|c\nc:3|c"]
-            assert repeater.take_counts() == (2, 0)
-            assert repeater.take_counts() == (0, 0)
+            assert repeater.collect_counts() == (2, 0)
+            assert repeater.collect_counts() == (0, 0)
 
 
 def test_datagrams_fit_into_a_frame_and_hold_whole_lines(inbox):
@@ -138,7 +138,7 @@ def test_datagrams_fit_into_a_frame_and_hold_whole_lines(inbox):
         found = datagrams(inbox)
         assert b"\n".join(found).split(b"\n") == lines
         assert max(map(len, found)) <= 1_432
-        assert repeater.take_counts() == (len(found), 0)
+        assert repeater.collect_counts() == (len(found), 0)
 
 
 def test_what_was_given_is_copied_as_its_memory_is_used_again(inbox):
@@ -178,7 +178,7 @@ def test_what_the_kernel_refuses_is_dropped_counted_and_logged_once(inbox, caplo
             repeater.send(b"x" * 70_000)
             repeater.send(b"a:1|c")
             repeater.turn()
-        assert repeater.take_counts() == (5, 5)
+        assert repeater.collect_counts() == (5, 5)
         assert datagrams(inbox) == [b"a:1|c"] * 5
     assert len(caplog.messages) == 1
     assert name_of(inbox) in caplog.text
@@ -200,7 +200,7 @@ def test_ipv6_works_too(protocol):
                 assert datagrams(listening) == [b"six:1|c"]
             else:
                 peer = Peer(repeater, listening)
-                assert peer.take(8) == b"six:1|c\n"
+                assert peer.receive(8) == b"six:1|c\n"
                 peer.socket.close()
 
 
@@ -241,14 +241,14 @@ def test_a_name_that_can_not_be_looked_up_is_tried_again(inbox, names, monkeypat
     with repeating(f"copies.example:{inbox.getsockname()[1]}", name_of(inbox)) as repeater:
         repeater.send(b"a:1|c")
         repeater.turn()
-        assert repeater.take_counts() == (1, 1)
+        assert repeater.collect_counts() == (1, 1)
         wait_for(lambda: "copies.example" in caplog.text, "the complaint")
         names["copies.example"] = "127.0.0.1"
 
         def both():
             repeater.send(b"b:1|c")
             repeater.turn()
-            return repeater.take_counts() == (2, 0)
+            return repeater.collect_counts() == (2, 0)
 
         wait_for(both, "both copies")
 
@@ -257,19 +257,19 @@ def test_what_was_known_is_kept_when_the_resolver_fails(inbox, names, monkeypatc
     monkeypatch.setattr(module, "_RESOLVE_SECONDS", 0.01)
     names["copies.example"] = "127.0.0.1"
     with repeating(f"copies.example:{inbox.getsockname()[1]}") as repeater:
-        wait_for(lambda: repeater.send(b"a:1|c") or repeater.turn() or repeater.take_counts()[0], "a copy")
+        wait_for(lambda: repeater.send(b"a:1|c") or repeater.turn() or repeater.collect_counts()[0], "a copy")
         del names["copies.example"]
         wait_for(lambda: "copies.example" in caplog.text, "the complaint")
         repeater.send(b"b:1|c")
         repeater.turn()
-        assert repeater.take_counts() == (1, 0)
+        assert repeater.collect_counts() == (1, 0)
 
 
 def test_a_port_that_does_not_exist_harms_nothing(caplog):
     with repeating("127.0.0.1:70000") as repeater:
         repeater.send(b"a:1|c")
         repeater.turn()
-        assert repeater.take_counts() == (0, 1)
+        assert repeater.collect_counts() == (0, 1)
         wait_for(lambda: "127.0.0.1:70000 can't be looked up: no such port" in caplog.text, "the complaint")
 
 
@@ -282,8 +282,8 @@ def test_lines_go_over_one_connection(listener):
         for blob in (b"a:1|c\nb:2|c", b"c:3|c"):
             repeater.send(blob)
             repeater.turn()
-        assert peer.take(18) == b"a:1|c\nb:2|c\nc:3|c\n"
-        assert repeater.take_counts() == (2, 0)
+        assert peer.receive(18) == b"a:1|c\nb:2|c\nc:3|c\n"
+        assert repeater.collect_counts() == (2, 0)
         with pytest.raises(BlockingIOError):
             listener.accept()
         peer.socket.close()
@@ -295,11 +295,11 @@ def test_lines_wait_for_a_server_that_comes_later(listener, caplog):
     with repeating(name, protocol="tcp") as repeater:
         repeater.send(b"early:1|c")
         wait_for(lambda: repeater.turn() or "Connection refused" in caplog.text, "the complaint")
-        assert repeater.take_counts() == (0, 0)
+        assert repeater.collect_counts() == (0, 0)
         with socket.create_server(address) as late:
             late.setblocking(False)
             peer = Peer(repeater, late)
-            assert peer.take(10) == b"early:1|c\n"
+            assert peer.receive(10) == b"early:1|c\n"
             peer.socket.close()
 
 
@@ -308,7 +308,7 @@ def test_a_server_that_comes_back_is_found_again(listener):
         for number in range(3):
             peer = Peer(repeater, listener)
             repeater.send(b"round%d:1|c" % number)
-            assert peer.take(11) == b"round%d:1|c\n" % number
+            assert peer.receive(11) == b"round%d:1|c\n" % number
             peer.socket.close()
             # What is sent before the end is noticed would be lost.
             wait_for(lambda: repeater.turn() or not repeater._servers[0]._is_connected, "the end of the connection")
@@ -345,7 +345,7 @@ def test_more_than_the_queue_may_come_between_two_turns(listener, monkeypatch):
         wait_for(lambda: repeater.turn() or repeater._servers[0]._is_connected, "the connection")
         for _ in range(5):
             repeater.send(b"a:1|c\n" * 11_000)
-        assert repeater.take_counts()[1] == 0
+        assert repeater.collect_counts()[1] == 0
         peer.socket.close()
 
 
@@ -358,7 +358,7 @@ def test_the_oldest_go_when_the_queue_is_full(listener, monkeypatch):
         for start in range(0, 10_000, 100):
             repeater.send(b"\n".join(lines[start : start + 100]))
             repeater.turn()
-        _, dropped = repeater.take_counts()
+        _, dropped = repeater.collect_counts()
         assert dropped > 100
         with socket.create_server(address) as late:
             late.setblocking(False)
@@ -376,7 +376,7 @@ def test_a_server_that_does_not_read_costs_others_nothing(listener):
         with repeating(name_of(listener), name_of(other_listener), protocol="tcp") as repeater:
             stuck, other = Peer(repeater, listener), Peer(repeater, other_listener)
             size = 0
-            while not repeater.take_counts()[1]:
+            while not repeater.collect_counts()[1]:
                 repeater.send(b"stuck:1|c\n" * 6_000)
                 size += 60_000
                 other.read()
@@ -393,7 +393,7 @@ def test_a_server_that_talks_is_not_listened_to(listener):
         peer.socket.send(b"hello\n" * 100)
         repeater.turn()
         repeater.send(b"a:1|c")
-        assert peer.take(6) == b"a:1|c\n"
+        assert peer.receive(6) == b"a:1|c\n"
         peer.socket.close()
 
 
@@ -403,7 +403,7 @@ def test_what_waits_at_the_end_is_counted_as_dropped(listener):
     repeater = Repeater(Settings(servers=(name,), protocol="tcp"))
     repeater.send(b"a:1|c")
     repeater.close()
-    assert repeater.take_counts() == (0, 1)
+    assert repeater.collect_counts() == (0, 1)
 
 
 def test_a_connection_that_never_comes_about_is_given_up(caplog):
@@ -425,4 +425,4 @@ def test_no_server_is_nothing_to_do():
     with repeating() as repeater:
         repeater.send(b"a:1|c")
         repeater.turn()
-        assert repeater.take_counts() == (0, 0)
+        assert repeater.collect_counts() == (0, 0)

@@ -20,7 +20,7 @@ from graphing.durable.journal import InUse
 from graphing.durable.span import Position, Span
 from graphing.statsd.outward.connection import Timing
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Carbon as Settings
+from graphing.statsd.settings import CarbonSection as Settings
 
 NOW = int(time.time())
 FAST = 100_000_000
@@ -102,8 +102,8 @@ def test_lines_arrive_and_are_confirmed_when_it_closes(start):
     assert sender.durable() == NOW
     assert sender.journal_bytes() > len("".join(lines(0) + lines(1)))
     assert sender.close(10) == []
-    assert sender.take_counts() == (800, 0, 0)
-    assert sender.take_counts() == (0, 0, 0)
+    assert sender.collect_counts() == (800, 0, 0)
+    assert sender.collect_counts() == (0, 0, 0)
     assert (sender.queued(), delivered(sender)) == (0, True)
     carbon.close()
 
@@ -167,7 +167,7 @@ def test_a_flush_of_many_chunks(start, tmp_path, name):
     sender.commit()
     wait_for(lambda: carbon.lines == 40_000, lambda: carbon.lines)
     assert carbon.order == [line.strip() for line in flush]
-    assert sender.take_counts() == (40_000, 0, 0)
+    assert sender.collect_counts() == (40_000, 0, 0)
     carbon.close()
 
 
@@ -187,7 +187,7 @@ def test_carbon_away_and_back(start):
     wait_for(lambda: carbon.lines == 4000, lambda: carbon.lines)
     # The newest first, then the oldest first.
     assert carbon.order == [line.strip() for flush in (flushes[9], *flushes[:9]) for line in flush]
-    assert sender.take_counts() == (4000, 0, 0)
+    assert sender.collect_counts() == (4000, 0, 0)
     carbon.close()
 
 
@@ -210,7 +210,7 @@ def test_a_connection_that_breaks_in_the_middle_of_a_line_sends_the_chunk_again(
     assert carbon.bad == []
     assert {name for name, _ in carbon.points} == {f"batch{batch}.line{n}" for batch in range(100) for n in range(5000)}
     assert sender.queued() == 0
-    sent, dropped, _ = sender.take_counts()
+    sent, dropped, _ = sender.collect_counts()
     assert (sent, dropped) == (500_000, 0)
     carbon.close()
 
@@ -225,7 +225,7 @@ def test_lines_that_a_dying_carbon_did_not_read_are_sent_again(start, tmp_path, 
         wait_for(lambda: sender.queued() == 0, "the lines to be in the kernel")
         connection.close()
     wait_for(lambda: sender.queued() == 400, "the end to be noticed")
-    assert sender.take_counts() == (0, 0, 0)
+    assert sender.collect_counts() == (0, 0, 0)
     carbon = Carbon(port)
     wait_for(lambda: len(carbon.points) == 400, lambda: len(carbon.points))
     assert sender.close(10) == []
@@ -239,14 +239,14 @@ def test_a_line_is_counted_as_sent_once_though_it_was_sent_twice(start, quick):
     put(sender, lines(0))
     wait_for(lambda: sender.queued() == 0, "the lines to be sent")
     wait_for(lambda: carbon.lines == 400, "the lines")
-    total = sender.take_counts()[0]
+    total = sender.collect_counts()[0]
     carbon.close()
     wait_for(lambda: sender.queued() == 400, "the lines to wait again")
-    assert sender.take_counts() == (0, 0, 0)
+    assert sender.collect_counts() == (0, 0, 0)
     carbon = Listener(carbon.port)
     wait_for(lambda: carbon.lines == 400, "the lines")
     wait_for(lambda: sender.queued() == 0, "the lines to be sent")
-    assert total + sender.take_counts()[0] == 400
+    assert total + sender.collect_counts()[0] == 400
     carbon.close()
 
 
@@ -296,7 +296,7 @@ def test_what_a_killed_carbon_had_read_is_sent_again_from_the_right_start(start,
     carbon.close()
     carbon = Listener(carbon.port)
     wait_for(lambda: carbon.has(late, fresh), lambda: carbon.lines)
-    wait_for(lambda: sender.take_counts()[2] >= 0 and not sender._shelf.next(), "the end of it")
+    wait_for(lambda: sender.collect_counts()[2] >= 0 and not sender._shelf.next(), "the end of it")
     put(sender, ["end 1 1\n"])
     wait_for(lambda: ("end", 1) in carbon.points, "a last line")
     assert carbon.order == [line.strip() for line in [*late, *fresh, "end 1 1\n"]]
@@ -309,11 +309,11 @@ def test_old_lines_that_were_sent_lately_are_sent_again_too(start, quick):
     sender = start(carbon.port, replay_seconds=30_000)
     put(sender, old)
     wait_for(lambda: carbon.lines == 400 and delivered(sender), "the delivery")
-    assert sender.take_counts() == (400, 0, 0)
+    assert sender.collect_counts() == (400, 0, 0)
     carbon.close()
     carbon = Listener(carbon.port)
     wait_for(lambda: carbon.has(old), lambda: carbon.lines)
-    wait_for(lambda: sender.take_counts() == (0, 0, 400), "the count")
+    wait_for(lambda: sender.collect_counts() == (0, 0, 400), "the count")
     assert sender.queued() == 0
     carbon.close()
 
@@ -328,7 +328,7 @@ def test_a_cache_that_returns_behind_a_relay_gets_the_lines_again(start, quick, 
     assert relay.lines == 400
     cache = Listener(cache.port)
     wait_for(lambda: relay.lines == 800, lambda: relay.lines)
-    wait_for(lambda: sender.take_counts()[2] == 400, "the count")
+    wait_for(lambda: sender.collect_counts()[2] == 400, "the count")
     assert len(relay._clients) == 1
     relay.close()
     cache.close()
@@ -343,7 +343,7 @@ def test_after_a_boot_the_last_lines_are_sent_again(start, monkeypatch):
     wait_for(lambda: carbon.lines == 400, "the lines")
     assert carbon.order == [line.strip() for line in late]
     assert sender.close(10) == []
-    assert sender.take_counts() == (0, 0, 400)
+    assert sender.collect_counts() == (0, 0, 400)
     carbon.close()
 
 
@@ -414,7 +414,7 @@ def test_a_restart_sends_what_was_not_delivered_and_nothing_else(start):
     wait_for(lambda: carbon.lines == 800, lambda: carbon.lines)
     assert sender.close(10) == []
     assert carbon.order == [line.strip() for line in lines(2) + lines(3)]
-    assert (sender.take_counts(), sender.queued()) == ((800, 0, 0), 0)
+    assert (sender.collect_counts(), sender.queued()) == ((800, 0, 0), 0)
     carbon.close()
 
 
@@ -447,7 +447,7 @@ def test_damaged_lines_are_counted_as_dropped(start, tmp_path):
     wait_for(lambda: carbon.has(lines(0), lines(2, stamp=NOW + 2)), lambda: carbon.lines)
     wait_for(lambda: sender.queued() == 0, sender.queued)
     assert sender.close(10) == []
-    assert (carbon.lines, sender.take_counts()) == (800, (800, 300, 0))
+    assert (carbon.lines, sender.collect_counts()) == (800, (800, 300, 0))
     carbon.close()
 
 
@@ -459,13 +459,13 @@ def test_lines_that_a_full_journal_pushes_out_are_counted(start):
         put(sender, lines(batch, 3000, stamp=NOW + batch))
         wait_for(lambda batch=batch: sender.durable() == NOW + batch, "the journal")
         assert sender.journal_bytes() < 1.3 * 1024**2
-        dropped += sender.take_counts()[1]
+        dropped += sender.collect_counts()[1]
         assert sender.queued() + dropped == 3000 * (batch + 1)
     assert dropped > 0
     carbon = Listener(port)
     wait_for(lambda: sender.queued() == 0, sender.queued)
     sender.close(10)
-    assert sender.take_counts() == (90_000 - dropped, 0, 0)
+    assert sender.collect_counts() == (90_000 - dropped, 0, 0)
     assert carbon.lines == 90_000 - dropped
     assert carbon.has(lines(29, 3000, stamp=NOW + 29))
     carbon.close()
@@ -520,7 +520,7 @@ def test_a_full_disk_without_carbon_keeps_the_newest_lines(start, full_disk):
         put(sender, flush)
         wait_for(lambda flush=flush: flush[0] in sender.unconfirmed(), "the lines to wait")
     wait_for(lambda: sender.queued() == 1200, sender.queued)
-    assert sender.take_counts() == (0, 800, 0)
+    assert sender.collect_counts() == (0, 800, 0)
     assert sender.unconfirmed() == [*flushes[2], *flushes[3]]
     assert sender.durable() < NOW + 3
     full_disk[0] = False
@@ -532,7 +532,7 @@ def test_a_full_disk_without_carbon_keeps_the_newest_lines(start, full_disk):
     assert carbon.has(lines(0, stamp=NOW), flushes[2], flushes[3])
     assert sender.close(10) == []
     # Those between were counted before, when they were dropped: here they are unknown.
-    assert sender.take_counts()[0] == 1200
+    assert sender.collect_counts()[0] == 1200
     carbon.close()
 
 
@@ -550,7 +550,7 @@ def test_the_limit_of_memory_is_none_for_what_the_disk_takes(start, quick):
         wait_for(sender._shelf.is_drained, "the lines to be taken")
     sender.commit()
     wait_for(lambda: sender.durable() == NOW, "the journal")
-    assert (sender.queued(), sender.take_counts()) == (4000, (0, 0, 0))
+    assert (sender.queued(), sender.collect_counts()) == (4000, (0, 0, 0))
 
 
 # Without a journal
@@ -568,7 +568,7 @@ def test_without_a_journal_lines_are_unconfirmed_until_they_are_delivered(start,
     wait_for(lambda: sender.unconfirmed() == [], "the delivery")
     put(sender, lines(1))
     assert sender.close(10) == []
-    assert sender.take_counts() == (800, 0, 0)
+    assert sender.collect_counts() == (800, 0, 0)
     assert sender.journal_bytes() == 0
     carbon.close()
 
@@ -578,7 +578,7 @@ def test_the_oldest_lines_go_when_the_queue_is_full():
     for batch in range(4):
         put(sender, lines(batch))
     assert sender.queued() == 800
-    assert sender.take_counts() == (0, 800, 0)
+    assert sender.collect_counts() == (0, 800, 0)
     assert sender.close(0) == lines(2) + lines(3)
 
 
@@ -588,7 +588,7 @@ def test_the_oldest_lines_go_when_carbon_is_away(start):
         put(sender, lines(batch))
         wait_for(sender._shelf.is_drained, "the lines to be taken")
     wait_for(lambda: sender.queued() == 800, sender.queued)
-    assert sender.take_counts() == (0, 800, 0)
+    assert sender.collect_counts() == (0, 800, 0)
     assert sender.close(0) == lines(2) + lines(3)
 
 

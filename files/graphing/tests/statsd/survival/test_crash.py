@@ -21,8 +21,8 @@ from graphing.statsd.intake.intake import Intake
 from graphing.statsd.intake.sockets import Sockets
 from graphing.statsd.model import partial
 from graphing.statsd.model.health import Counted
-from graphing.statsd.model.reference import Rules
-from graphing.statsd.settings import Statsd
+from graphing.statsd.model.reference import BucketRules
+from graphing.statsd.settings import StatsdSection
 from graphing.statsd.survival import datagram_log, succession
 
 ROUNDS = 8
@@ -141,9 +141,9 @@ def test_after_an_outage_the_interval_is_flushed_at_its_own_time_and_no_zero_is_
 def test_a_crash_between_two_stores_counts_each_datagram_once(tmp_path, inbox, engine_name, earlier, before):
     """A batch gets into the slots, then the count of datagrams, then the log: what was not stored yet is as before."""
     log = datagram_log.DatagramLog(tmp_path / "datagrams")
-    receiver = make_engine(engine_name, Statsd().rules()).receiver(log.memory)
+    receiver = make_engine(engine_name, StatsdSection().rules()).receiver(log.memory)
     log.begin(10, 10)
-    log.cut(b"")
+    log.compact(b"")
     receiver.begin(log.generation)
     log.publish()
     words = memoryview(log.memory).cast("Q")
@@ -272,31 +272,31 @@ def test_without_room_for_the_log_it_says_why_it_protects_nothing(tmp_path):
 
 
 def test_a_cut_for_which_there_is_no_room_spoils_nothing(tmp_path):
-    """A part of the records fits: the files are as long as the log says, and what was cut before is still there."""
+    """A part of the records fits: the files are as long as the log says, and what was written before is still there."""
     log = datagram_log.DatagramLog(tmp_path / "datagrams")
     log.begin(100, 10)
-    engine = make_engine("python", Rules())
+    engine = make_engine("python", BucketRules())
     engine.feed(b"c:1|c")
-    log.cut(engine.cut())
+    log.compact(engine.serialize_changes())
     log.publish()
     engine.feed(b"\n".join(b"bucket%d:1|c" % number for number in range(1000)))
     with largest_file(2048), pytest.raises(OSError, match="File too large"):
-        log.cut(engine.cut())
+        log.compact(engine.serialize_changes())
     assert datagram_log.recover(tmp_path / "datagrams").partial.interval.counters == {"c": 1.0}
-    log.cut(engine.cut())
+    log.compact(engine.serialize_changes())
     assert len(datagram_log.recover(tmp_path / "datagrams").partial.interval.counters) == 1001
 
 
 def test_an_intake_that_cannot_cut_says_so_until_it_can(tmp_path, inbox, engine_name):
     log = datagram_log.DatagramLog(tmp_path / "datagrams")
     log.begin(100, 10)
-    intake = Intake(make_engine(engine_name, Rules()), log, Sockets([inbox], []), Counted())
+    intake = Intake(make_engine(engine_name, BucketRules()), log, Sockets([inbox], []), Counted())
     assert intake.unprotected == ""
     intake.add(b"c:1|c\n")
     with largest_file(0):
-        intake.cut()
-    assert intake.unprotected == "the log of datagrams can't be cut (File too large)"
+        intake.compact_log()
+    assert intake.unprotected == "the log of datagrams can't be compacted (File too large)"
     intake.add(b"c:1|c\n")
-    intake.cut()
+    intake.compact_log()
     assert intake.unprotected == ""
     intake.close()

@@ -2,18 +2,19 @@
 
 import json
 import stat
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from statsd_support import DATAGRAMS, PLAIN, normal
 
-from graphing.statsd.model.reference import Engine, Fed, Interval
+from graphing.statsd.model.reference import Engine, Interval, Outcome
 from graphing.statsd.survival import state
 
 
 def of(engine, **more):
-    return state.State(interval_end=1700000010, seconds=10, interval=engine.interval(), **more)
+    return state.SavedState(interval_end=1700000010, seconds=10, interval=engine.interval(), **more)
 
 
 def test_a_state_is_read_back_as_it_was(tmp_path):
@@ -31,7 +32,7 @@ def test_no_file_is_no_state(tmp_path):
     assert state.load(tmp_path / "state.json") is None
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "version": 1,
     "interval_end": 1700000010,
     "seconds": 10,
@@ -85,16 +86,16 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(tmp_path_factory, datagr
         first.feed(datagram)
     state.save(path, of(first))
     second.restore(state.load(path).interval)
-    assert second.take_fed() == Fed()
+    assert second.collect_outcome() == Outcome()
     for datagram in datagrams[cut:]:
         second.feed(datagram)
     assert normal(second.interval()) == normal(whole.interval())
-    assert normal(second.take()) == normal(whole.take())
+    assert normal(second.end_interval()) == normal(whole.end_interval())
     assert second.now == whole.now
 
 
 def test_a_bucket_that_a_new_configuration_forbids_is_named():
     engine = Engine(PLAIN)
     engine.restore(Interval(counters={"a": 1.0}, gauges={"a": 2.0}))
-    assert [complaint.subject for complaint in engine.take_fed().told] == ["a"]
+    assert [complaint.subject for complaint in engine.collect_outcome().complaints] == ["a"]
     assert engine.now == Interval(counters={"a": 1.0})

@@ -24,7 +24,7 @@ _COMMANDS = (
 )
 
 
-class Subject(Protocol):
+class View(Protocol):
     """What the console shows and changes. The dicts are those of the interval in progress, and may be the live ones."""
 
     health: str
@@ -53,14 +53,14 @@ class Subject(Protocol):
 
 
 class Commands:
-    """The commands by name, each a generator of its answer's pieces. Pure but for the subject."""
+    """The commands by name, each a generator of its answer's pieces. Pure but for the view."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
+    def __init__(self, view: View) -> None:
+        self._view = view
         self._by_name: dict[str, Callable[[list[str]], Iterator[str]]] = {
             "help": lambda _: iter([_COMMANDS]),
             "stats": self._stats,
-            "config": lambda _: _config(subject.config()),
+            "config": lambda _: _config(view.config()),
             "health": self._health,
             "live": self._live,
         }
@@ -77,23 +77,23 @@ class Commands:
         return command(parameters) if command else iter(["ERROR\n"])
 
     def _buckets(self, kind: Kind) -> Mapping[str, Any]:
-        subject = self._subject
+        view = self._view
         read: dict[Kind, Callable[[], Mapping[str, Any]]] = {
-            Kind.COUNTER: subject.counters,
-            Kind.TIMER: subject.timers,
-            Kind.GAUGE: subject.gauges,
-            Kind.SET: subject.sets,
+            Kind.COUNTER: view.counters,
+            Kind.TIMER: view.timers,
+            Kind.GAUGE: view.gauges,
+            Kind.SET: view.sets,
         }
         return read[kind]()
 
     def _stats(self, _: list[str]) -> Iterator[str]:
-        yield "".join(f"{name}: {value}\n" for name, value in self._subject.stats()) + _END
+        yield "".join(f"{name}: {value}\n" for name, value in self._view.stats()) + _END
 
     def _health(self, parameters: list[str]) -> Iterator[str]:
         wanted = parameters[0].lower() if parameters else ""
         if wanted in ("up", "down"):
-            self._subject.health = wanted
-        yield f"health: {self._subject.health}\n"
+            self._view.health = wanted
+        yield f"health: {self._view.health}\n"
 
     def _dump(self, kind: Kind, _: list[str]) -> Iterator[str]:
         return _gathered(_dump(self._buckets(kind)))
@@ -105,7 +105,7 @@ class Commands:
             is_found = False
             for bucket in _matching(buckets, name):
                 del buckets[bucket]
-                if self._subject.delete(kind, bucket):
+                if self._view.delete(kind, bucket):
                     is_found = True
                     yield f"deleted: {bucket}\n"
             if not is_found:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from graphing.net.listener import Listener
-from graphing.statsd.admin.commands import Commands, Subject
+from graphing.statsd.admin.commands import Commands, View
 
 _CONNECTIONS = 32
 _LONGEST_LINE = 64 * 1024
@@ -35,13 +35,13 @@ _log = logging.getLogger(__name__)
 class Console:
     """The listener and its connections."""
 
-    def __init__(self, listener: socket.socket, subject: Subject, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, listener: socket.socket, view: View, clock: Callable[[], float] = time.monotonic) -> None:
         self._listener = Listener(listener, _CONNECTIONS, "a connection to the console", _log)
-        self._commands = Commands(subject)
+        self._commands = Commands(view)
         self._clock = clock
         self._next_check = clock()
-        self._connections: dict[int, _Connection] = {}
-        self._active: deque[_Connection] = deque()
+        self._connections: dict[int, _ConsoleConnection] = {}
+        self._active: deque[_ConsoleConnection] = deque()
         """Those that can go on, in the order of their turns."""
         self._epoll = select.epoll()
         self._epoll.register(listener.fileno(), select.EPOLLIN)
@@ -69,10 +69,10 @@ class Console:
 
     def _accept(self) -> None:
         for connected in self._listener.accept(lambda: len(self._connections), _refuse):
-            self._connections[connected.fileno()] = _Connection(connected, self._clock())
+            self._connections[connected.fileno()] = _ConsoleConnection(connected, self._clock())
             self._epoll.register(connected.fileno(), select.EPOLLIN)
 
-    def _wake(self, connection: "_Connection", event: int) -> None:
+    def _wake(self, connection: "_ConsoleConnection", event: int) -> None:
         if connection in self._active:
             # Its turn is still to come; until then it may not say more.
             return
@@ -111,10 +111,10 @@ class Console:
         for connection in list(self._connections.values()):
             if connection.is_overdue(now):
                 self._forget(connection)
-            elif connection not in self._active and connection.take_unfinished(now):
+            elif connection not in self._active and connection.finish_late_input(now):
                 self._active.append(connection)
 
-    def _forget(self, connection: "_Connection") -> None:
+    def _forget(self, connection: "_ConsoleConnection") -> None:
         self._epoll.unregister(connection.socket.fileno())
         del self._connections[connection.socket.fileno()]
         with contextlib.suppress(ValueError):
@@ -133,7 +133,7 @@ _DONE = -1
 _NOTHING = 0
 
 
-class _Connection:
+class _ConsoleConnection:
     """One peer: what it said, the answer under way, and what of it waits to be sent."""
 
     def __init__(self, connected: socket.socket, now: float) -> None:
@@ -200,7 +200,7 @@ class _Connection:
             self._moved = now
         return not self._output
 
-    def take_unfinished(self, now: float) -> bool:
+    def finish_late_input(self, now: float) -> bool:
         """Tell whether a command without a newline is ready to be answered.
 
         One with parameters is not: half a name would delete the wrong bucket.

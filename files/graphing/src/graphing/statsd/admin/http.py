@@ -32,7 +32,7 @@ class HttpDoor:
         self._listener = Listener(listener, _CONNECTIONS, "a request for health", _log)
         self._look = look
         self._clock = clock
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, _HttpConnection] = {}
         self._epoll = select.epoll()
         self._epoll.register(listener.fileno(), select.EPOLLIN)
 
@@ -58,10 +58,10 @@ class HttpDoor:
 
     def _accept(self) -> None:
         for connected in self._listener.accept(lambda: len(self._connections)):
-            self._connections[connected.fileno()] = _Connection(connected, self._clock() + _SECONDS)
+            self._connections[connected.fileno()] = _HttpConnection(connected, self._clock() + _SECONDS)
             self._epoll.register(connected.fileno(), select.EPOLLIN)
 
-    def _read(self, connection: "_Connection") -> None:
+    def _read(self, connection: "_HttpConnection") -> None:
         try:
             data = connection.socket.recv(_LONGEST_REQUEST)
         except BlockingIOError:
@@ -71,9 +71,9 @@ class HttpDoor:
         if not data:
             self._forget(connection)
         elif not connection.answered:
-            self._take(connection, data)
+            self._append(connection, data)
 
-    def _take(self, connection: "_Connection", data: bytes) -> None:
+    def _append(self, connection: "_HttpConnection", data: bytes) -> None:
         connection.request += data
         if not _is_whole(connection.request):
             return
@@ -83,13 +83,13 @@ class HttpDoor:
             # The peer closes next: closing with something unread would be a reset, which can overtake the answer.
             connection.socket.shutdown(socket.SHUT_WR)
 
-    def _forget(self, connection: "_Connection") -> None:
+    def _forget(self, connection: "_HttpConnection") -> None:
         self._epoll.unregister(connection.socket.fileno())
         del self._connections[connection.socket.fileno()]
         connection.socket.close()
 
 
-class _Connection:
+class _HttpConnection:
     """One peer, what it has said, and when it must be gone."""
 
     def __init__(self, connected: socket.socket, deadline: float) -> None:

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 class KeyFlush:
     """Counts names for a period, then reports them over the next turns."""
 
-    def __init__(self, settings: settings.KeyFlush, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: settings.KeyFlushSection, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
         self._due = clock() + settings.interval

@@ -1,6 +1,6 @@
 """Health at a glance: what /healthz, /readyz and /statusz say of a running aggregator. Pure.
 
-`ServerSubject` takes the snapshot, `http` carries the answer.
+`ServerView` takes the snapshot, `http` carries the answer.
 """
 
 import json
@@ -39,7 +39,7 @@ class Status:
     unprotected: str
     """Why a crash of the process would lose what it has received; empty as long as it would not."""
     lately: dict[str, Any]
-    """What was refused in the last minutes, as `Refusals.told` returns it."""
+    """What was refused in the last minutes, as `Refusals.report` returns it."""
 
 
 class Page(NamedTuple):

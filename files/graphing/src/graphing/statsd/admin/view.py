@@ -1,4 +1,4 @@
-"""What the side doors may ask and do: the management console, see `console.Subject`, and the page of health."""
+"""What the management ports may ask and do: the console, see `commands.View`, and the page of health."""
 
 import time
 from collections.abc import Iterable
@@ -13,16 +13,18 @@ from graphing.statsd.model.protocol import Kind
 from graphing.statsd.model.reference import Interval
 from graphing.statsd.outward.flusher import Flusher
 from graphing.statsd.outward.sender import Sender
-from graphing.statsd.settings import Settings
+from graphing.statsd.settings import StatsdSettings
 
 _COPY_SECONDS = 0.2
 """How old the shown interval may be: copying many buckets takes long."""
 
 
-class ServerSubject:
+class ServerView:
     """A running aggregator, as the console sees it."""
 
-    def __init__(self, settings: Settings, intake: Intake, flusher: Flusher, sender: Sender, started: float) -> None:
+    def __init__(
+        self, settings: StatsdSettings, intake: Intake, flusher: Flusher, sender: Sender, started: float
+    ) -> None:
         self.settings = settings
         self.health = "up"
         self._before = Counted()
@@ -43,7 +45,7 @@ class ServerSubject:
         self._intake.count()
         self._intake.count_drops()
         counted = self._intake.counted
-        sent, dropped, replayed = self._sender.take_counts()
+        sent, dropped, replayed = self._sender.collect_counts()
         counted.lines_sent += sent
         counted.lines_dropped += dropped
         counted.lines_replayed += replayed
@@ -118,7 +120,7 @@ class ServerSubject:
             journal_limit=self.settings.carbon.journal_bytes if self.settings.carbon.journal else 0,
             carbon_trouble=self._sender.trouble,
             unprotected=self._intake.unprotected,
-            lately=self._intake.refusals.told(),
+            lately=self._intake.refusals.report(),
         )
 
     def config(self) -> dict[str, Any]:

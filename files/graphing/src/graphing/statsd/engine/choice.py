@@ -7,7 +7,7 @@ from graphing.statsd.engine.compiled import CompiledEngine
 from graphing.statsd.engine.receive import BatchReceiver, Receiver
 from graphing.statsd.model.lines import Flush, Form, IntervalFlush
 from graphing.statsd.model.protocol import Kind
-from graphing.statsd.model.reference import Engine, Fed, Interval, Rules
+from graphing.statsd.model.reference import BucketRules, Engine, Interval, Outcome
 
 
 class AnyEngine(Protocol):
@@ -15,10 +15,10 @@ class AnyEngine(Protocol):
 
     name: str
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules."""
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed."""
 
     def interval(self) -> Interval:
@@ -33,19 +33,19 @@ class AnyEngine(Protocol):
     def feed(self, lines: bytes | bytearray | memoryview) -> None:
         """Add newline-joined lines."""
 
-    def cut(self) -> bytes:
+    def serialize_changes(self) -> bytes:
         """Return records of `partial`."""
 
     @property
-    def uncut(self) -> bool:
-        """Whether there is anything to cut that is not in the log."""
+    def has_changes(self) -> bool:
+        """Whether records wait that are not in the log."""
 
     @property
-    def wants_cut(self) -> bool:
-        """Whether a cut now keeps the next one short."""
+    def wants_compaction(self) -> bool:
+        """Whether compacting the log now keeps the next time short."""
 
     def begin_flush(self, form: Form) -> Flush:
-        """End the interval in progress, after a cut."""
+        """End the interval in progress, after `serialize_changes`."""
 
     def receiver(self, memory: Any) -> Receiver:
         """Return what receives into a log's memory and feeds this engine."""
@@ -58,7 +58,7 @@ class PythonEngine(Engine):
 
     def begin_flush(self, form: Form) -> Flush:
         """End the interval in progress."""
-        return IntervalFlush(self.take(), form)
+        return IntervalFlush(self.end_interval(), form)
 
     def receiver(self, memory: Any) -> Receiver:
         """Return what receives into a log's memory and feeds this engine."""
@@ -67,7 +67,7 @@ class PythonEngine(Engine):
         return receiver
 
 
-def make_engine(choice: str, rules: Rules) -> AnyEngine:
+def make_engine(choice: str, rules: BucketRules) -> AnyEngine:
     """Return the engine that the setting `engine` asks for; raise ImportError if it is not there."""
     if choice == "python" or (choice == "auto" and not compiled.is_available()):
         return PythonEngine(rules)

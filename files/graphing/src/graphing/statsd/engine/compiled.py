@@ -11,14 +11,14 @@ from graphing.statsd.engine.receive import GatheringTime, sender_text
 from graphing.statsd.model.lines import Flush, Form, IntervalFlush, Slice
 from graphing.statsd.model.naming import Affixes, PlainConflicts
 from graphing.statsd.model.partial import KINDS, stamped_record
-from graphing.statsd.model.protocol import Kind, Metric, Refused, decode, parse_line
+from graphing.statsd.model.protocol import Kind, Malformed, Metric, decode, parse_line
 from graphing.statsd.model.reference import (
     TOO_MANY_BUCKETS,
     TOO_MANY_VALUES,
-    Fed,
+    BucketRules,
     Interval,
+    Outcome,
     Reason,
-    Rules,
     SavedItem,
     drop_tags,
     never,
@@ -30,7 +30,7 @@ from graphing.statsd.survival.datagram_log import LAYOUT
 _SENDER_SECONDS = 60.0
 """After a complaint, for so long the senders of datagrams are noted, so that the next complaint can name its own."""
 
-_UNBOUNDED = Rules().max_values
+_UNBOUNDED = BucketRules().max_values
 
 _Stamped = dict[Kind, dict[str, list[tuple[float, int]]]]
 """Per bucket of a kind: each value with its time in seconds since 1970, or 0."""
@@ -52,18 +52,18 @@ class CompiledEngine:
 
     name = "compiled"
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: BucketRules) -> None:
         self._twin: Any = import_module("graphing_twin")
         self._table = self._twin.Table(self._feed_line, int.from_bytes(os.urandom(8), "little"))
         self._stamped: _Stamped = {Kind.VALUE: {}, Kind.DATED: {}}
         self._stamped_changed = False
-        self._fed = Fed()
+        self._outcome = Outcome()
         self._senders_until = 0.0
         self._known = _Known(self._table, self._stamped)
         self._rules = rules
         self.configure(rules)
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules from now on; what is there stays."""
         was, self._rules = self._rules, rules
         self._configure(rules.max_values)
@@ -86,7 +86,7 @@ class CompiledEngine:
         try:
             for metric in parse_line(line, self._rules.tags):
                 self.add(metric)
-        except Refused as refused:
+        except Malformed as refused:
             self._complain(Reason.BAD, line, str(refused))
         except Exception as error:
             self._complain(Reason.BAD, line, f"internal error: {error!r}")
@@ -94,7 +94,7 @@ class CompiledEngine:
     def _complain(self, reason: Reason, subject: str, text: str) -> None:
         self._senders_until = time.monotonic() + _SENDER_SECONDS
         self._table.wants_senders = True
-        self._fed.complain(reason, subject, text, sender_text(self._table.sender()))
+        self._outcome.complain(reason, subject, text, sender_text(self._table.sender()))
 
     def add(self, metric: Metric, _line: str = "") -> None:
         """Add one metric, or complain about it."""
@@ -102,7 +102,7 @@ class CompiledEngine:
         if not self._is_admitted(bucket, kind):
             return
         if self._put(metric):
-            self._fed.metrics += 1
+            self._outcome.metrics += 1
         else:
             self._complain(Reason.REFUSED, bucket, TOO_MANY_VALUES)
 
@@ -144,19 +144,20 @@ class CompiledEngine:
             self._complain(Reason.CONFLICT, bucket, reason)
         return not reason
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed since the last call."""
-        fed, self._fed = self._fed, Fed()
+        outcome, self._outcome = self._outcome, Outcome()
         if self._table.wants_senders and time.monotonic() > self._senders_until:
             self._table.wants_senders = False
-        fed.metrics += self._table.metrics
+        outcome.metrics += self._table.metrics
         refused, self._table.metrics = self._table.refused, 0
         self._table.refused = 0
         if refused:
-            name = self._table.take_refused_name()
-            fed.complain(Reason.REFUSED, decode(name or b""), TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES, "")
-            fed.refused += refused - 1
-        return fed
+            name = self._table.pop_refused_name()
+            why = TOO_MANY_BUCKETS if name is None else TOO_MANY_VALUES
+            outcome.complain(Reason.REFUSED, decode(name or b""), why, "")
+            outcome.refused += refused - 1
+        return outcome
 
     def interval(self) -> Interval:
         """Return a copy of the interval in progress."""
@@ -202,26 +203,26 @@ class CompiledEngine:
             self._stamped[kind].setdefault(item.bucket, []).extend(value)
             self._note_stamped()
 
-    def cut(self) -> bytes:
-        """Return what changed since the last cut as records of `partial`."""
-        records: bytes = self._table.cut()
+    def serialize_changes(self) -> bytes:
+        """Return what changed since the last call as records of `partial`."""
+        records: bytes = self._table.serialize_changes()
         if self._stamped_changed:
             self._stamped_changed = False
             records += b"".join(itertools.starmap(stamped_record, self._stamped.items()))
         return records
 
     @property
-    def uncut(self) -> bool:
-        """Whether there is anything to cut that is not in the log: a flush makes some."""
-        return bool(self._table.uncut)
+    def has_changes(self) -> bool:
+        """Whether records wait that are not in the log: a flush leaves some."""
+        return bool(self._table.has_changes)
 
     @property
-    def wants_cut(self) -> bool:
-        """Whether a cut now keeps the next one short."""
-        return bool(self._table.wants_cut)
+    def wants_compaction(self) -> bool:
+        """Whether compacting the log now keeps the next time short."""
+        return bool(self._table.wants_compaction)
 
     def begin_flush(self, form: Form) -> Flush:
-        """End the interval in progress, after a `cut`; return what writes its lines."""
+        """End the interval in progress, after a `serialize_changes`; return what writes its lines."""
         stamped = Interval(values=dict(self._stamped[Kind.VALUE]), dated=dict(self._stamped[Kind.DATED]))
         for found in self._stamped.values():
             found.clear()
@@ -264,14 +265,14 @@ class CompiledReceiver:
         self._table.begin_log(generation)
 
     def receive(self, fds: list[int], seconds: float) -> bool:
-        """Receive for `seconds` or until a signal; return True if the log must be cut first."""
+        """Receive for `seconds` or until a signal; return True if the log must be compacted first."""
         return bool(self._table.receive(fds, seconds, self._nap.longest(fds)))
 
     def add(self, lines: bytes) -> bool:
-        """Log and feed lines that came another way; return False, with nothing done, if the log must be cut first."""
+        """Log and feed lines that came another way; return False, having done nothing, if the log has no room."""
         return bool(self._table.add(lines))
 
-    def take_packets(self) -> tuple[int, int]:
+    def collect_packets(self) -> tuple[int, int]:
         """Return how many datagrams came since the last call, and how many were longer than a slot."""
         counts = self._table.packets, self._table.truncated
         self._table.packets = self._table.truncated = 0
@@ -281,7 +282,7 @@ class CompiledReceiver:
 _SUMMARY = leaves([])
 
 
-def _admission(rules: Rules) -> tuple[bool, bytes, dict[int, list[bytes]], bool]:
+def _admission(rules: BucketRules) -> tuple[bool, bytes, dict[int, list[bytes]], bool]:
     """Return what `Table.admit` takes."""
     conflict = rules.conflict
     if not isinstance(conflict, PlainConflicts):

@@ -39,12 +39,12 @@ class Receiver(Protocol):
         """Go on with an empty log."""
 
     def receive(self, fds: list[int], seconds: float) -> bool:
-        """Receive for `seconds` or until a signal; return True if the log must be cut first."""
+        """Receive for `seconds` or until a signal; return True if the log must be compacted first."""
 
     def add(self, lines: bytes) -> bool:
-        """Log and feed lines that came another way; return False, with nothing done, if the log must be cut first."""
+        """Log and feed lines that came another way; return False, having done nothing, if the log has no room."""
 
-    def take_packets(self) -> tuple[int, int]:
+    def collect_packets(self) -> tuple[int, int]:
         """Return how many datagrams came since the last call, and how many were longer than a slot."""
 
 
@@ -130,7 +130,7 @@ class BatchReceiver:
         self._words[LAYOUT["word"] // 8] = word
 
     def receive(self, fds: list[int], seconds: float) -> bool:
-        """Receive for `seconds` or until a signal; return True if the log must be cut first."""
+        """Receive for `seconds` or until a signal; return True if the log must be compacted first."""
         end = time.monotonic() + seconds
         self._longest = self._gathering.longest(fds)
         while True:
@@ -186,7 +186,7 @@ class BatchReceiver:
         self._packets += count
         self._log_packets += count
         self._count()
-        self._take(b"\n".join(got))
+        self._log_and_feed(b"\n".join(got))
         return count
 
     def _cut_truncated(self, got: list[memoryview]) -> None:
@@ -196,7 +196,7 @@ class BatchReceiver:
                 got[slot] = got[slot][: bytes(got[slot]).rfind(b"\n") + 1]
                 self._truncated += 1
 
-    def _take(self, lines: bytes) -> None:
+    def _log_and_feed(self, lines: bytes) -> None:
         start = LAYOUT["log"] + self.used
         self._memory[start : start + len(lines)] = lines
         self._memory[start + len(lines)] = 10
@@ -205,15 +205,15 @@ class BatchReceiver:
         self._feed(lines)
 
     def add(self, lines: bytes) -> bool:
-        """Log and feed lines that came another way; return False, with nothing done, if the log must be cut first."""
+        """Log and feed lines that came another way; return False, having done nothing, if the log has no room."""
         if self.used + len(lines) + 1 > LAYOUT["log_size"]:
             return False
         if lines:
             self._got = []
-            self._take(lines)
+            self._log_and_feed(lines)
         return True
 
-    def take_packets(self) -> tuple[int, int]:
+    def collect_packets(self) -> tuple[int, int]:
         """Return how many datagrams came since the last call, and how many were longer than a slot."""
         counts = self._packets, self._truncated
         self._packets = self._truncated = 0

@@ -14,9 +14,9 @@ from graphing.statsd.intake.streams import Streams
 from graphing.statsd.model.health import Counted
 from graphing.statsd.model.partial import counted_record
 from graphing.statsd.model.reference import Reason
-from graphing.statsd.survival.datagram_log import CUT_AT, LAYOUT, DatagramLog
+from graphing.statsd.survival.datagram_log import COMPACT_AT, LAYOUT, DatagramLog
 
-_CUT_SECONDS = 1.0
+_COMPACTION_SECONDS = 1.0
 _SHOWN = 200
 """Characters of a bad line in the log."""
 
@@ -31,7 +31,7 @@ class Intake:
         self.log = log
         self.counted = counted
         self.refusals = Refusals()
-        self.cuts = 0
+        self.compactions = 0
         self.last_received = 0.0
         """When a datagram or line came last, in seconds since 1970; 0 for never."""
         self.taps: list[Callable[[memoryview], None]] = []
@@ -43,8 +43,8 @@ class Intake:
         self._receiver = engine.receiver(log.memory)
         self._receiver.begin(log.generation)
         self._lines = memoryview(log.memory)[LAYOUT["log"] :]
-        self._next_cut = 0.0
-        self._cut_trouble = ""
+        self._next_compaction = 0.0
+        self._compaction_trouble = ""
         self._log_bad = RateLimitedLog(_log, logging.WARNING, 1.0)
         self._log_refused = {reason: RateLimitedLog(_log, logging.WARNING, 60.0) for reason in Reason}
         self._log_unprotected = RateLimitedLog(_log, logging.ERROR, 60.0)
@@ -56,11 +56,11 @@ class Intake:
             self.add(lines)
         self.count()
         now = time.monotonic()
-        due = now >= self._next_cut and (self._receiver.used or self.engine.uncut)
-        if due or self._receiver.used >= CUT_AT or self.engine.wants_cut:
-            # What has queued meanwhile must not wait for the cut too.
+        due = now >= self._next_compaction and (self._receiver.used or self.engine.has_changes)
+        if due or self._receiver.used >= COMPACT_AT or self.engine.wants_compaction:
+            # What has queued meanwhile must not wait for that too.
             self._receive_datagrams(0.0)
-            self.cut()
+            self.compact_log()
 
     def _receive_datagrams(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -69,7 +69,7 @@ class Intake:
             full = self._receiver.receive(self._fds, max(0.0, end - time.monotonic()))
             self._show(start)
             if full:
-                self.cut()
+                self.compact_log()
             if not full or time.monotonic() >= end:
                 break
 
@@ -77,7 +77,7 @@ class Intake:
         """Take in lines that no socket of ours gave."""
         start = self._receiver.used
         if not self._receiver.add(lines):
-            self.cut()
+            self.compact_log()
             start = self._receiver.used
             self._receiver.add(lines)
         self._show(start)
@@ -90,38 +90,38 @@ class Intake:
         for tap in self.taps:
             tap(self._lines[start : end - 1])
 
-    def cut(self) -> None:
+    def compact_log(self) -> None:
         """Replace the log by what it adds up to."""
         self.count()
-        records = self.engine.cut() + counted_record(asdict(self.counted), self._kernel_drops)
-        self._cut_trouble = ""
+        records = self.engine.serialize_changes() + counted_record(asdict(self.counted), self._kernel_drops)
+        self._compaction_trouble = ""
         try:
-            self.log.cut(records)
+            self.log.compact(records)
         except OSError as error:
-            self._cut_trouble = f"the log of datagrams can't be cut ({error.strerror})"
-            self._log_unprotected("%s: a crash now would lose what came before", self._cut_trouble)
+            self._compaction_trouble = f"the log of datagrams can't be compacted ({error.strerror})"
+            self._log_unprotected("%s: a crash now would lose what came before", self._compaction_trouble)
         self._receiver.begin(self.log.generation)
-        self._next_cut = time.monotonic() + _CUT_SECONDS
-        self.cuts += 1
+        self._next_compaction = time.monotonic() + _COMPACTION_SECONDS
+        self.compactions += 1
 
     @property
     def unprotected(self) -> str:
         """Why a crash of this process would lose what it has received; empty as long as it would not."""
-        return self.log.trouble or self._cut_trouble
+        return self.log.trouble or self._compaction_trouble
 
     def count(self) -> None:
         """Bring the counts up to date."""
-        counted, fed = self.counted, self.engine.take_fed()
-        packets, truncated = self._receiver.take_packets()
+        counted, outcome = self.counted, self.engine.collect_outcome()
+        packets, truncated = self._receiver.collect_packets()
         nameless = truncated + self._streams.bad
         counted.packets += packets
-        counted.metrics += fed.metrics
-        counted.bad_lines += fed.bad_lines + nameless
-        counted.type_conflicts += fed.type_conflicts
-        counted.refused += fed.refused
+        counted.metrics += outcome.metrics
+        counted.bad_lines += outcome.bad_lines + nameless
+        counted.type_conflicts += outcome.type_conflicts
+        counted.refused += outcome.refused
         self._streams.bad = 0
-        self.refusals.note(fed, nameless)
-        for complaint in fed.told:
+        self.refusals.note(outcome, nameless)
+        for complaint in outcome.complaints:
             sender = f" from {complaint.sender}" if complaint.sender else ""
             if complaint.reason is Reason.BAD:
                 self._log_bad("bad line%s: %s: %.*r", sender, complaint.text, _SHOWN, complaint.subject)

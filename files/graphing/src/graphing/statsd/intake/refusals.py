@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graphing.statsd.model.reference import Complaint, Fed, Reason
+from graphing.statsd.model.reference import Complaint, Outcome, Reason
 
 SLOT_SECONDS = 40.0
 SLOTS = 5
@@ -25,7 +25,7 @@ _BEHIND_THE_NAME = re.compile(r"[:|{]")
 
 
 @dataclass(slots=True)
-class Named:
+class RefusedName:
     """A name and why it was refused; why and sender are those of its newest complaint."""
 
     name: str
@@ -40,7 +40,7 @@ class Named:
 class _Slot:
     received: int = 0
     refused: int = 0
-    names: dict[tuple[str, str], Named] = field(default_factory=dict)
+    names: dict[tuple[str, str], RefusedName] = field(default_factory=dict)
 
     def add(self, complaint: Complaint, values: int) -> None:
         key = (complaint.reason, name_of(complaint))
@@ -49,12 +49,12 @@ class _Slot:
         named.why = complaint.text[:_LONGEST]
         named.sender = complaint.sender[:_LONGEST] or named.sender
 
-    def _admit(self, key: tuple[str, str]) -> Named:
+    def _admit(self, key: tuple[str, str]) -> RefusedName:
         inherited = 0
         if len(self.names) >= _NAMES:
             rarest = min(self.names, key=lambda each: self.names[each].values)
             inherited = self.names.pop(rarest).values
-        self.names[key] = Named(key[1], key[0], inherited)
+        self.names[key] = RefusedName(key[1], key[0], inherited)
         return self.names[key]
 
 
@@ -73,19 +73,19 @@ class Refusals:
         self._clock = clock
         self._slots: dict[int, _Slot] = {}
 
-    def note(self, fed: Fed, nameless: int = 0) -> None:
-        """Take what became of a turn's values; `nameless`: bad ones besides, of which nothing is told."""
-        received = fed.metrics + nameless + sum(getattr(fed, reason) for reason in Reason)
+    def note(self, outcome: Outcome, nameless: int = 0) -> None:
+        """Take what became of a turn's values; `nameless`: bad ones besides, of which there is no complaint."""
+        received = outcome.metrics + nameless + sum(getattr(outcome, reason) for reason in Reason)
         if not received:
             return
         slot = self._slot()
         slot.received += received
-        slot.refused += received - fed.metrics
+        slot.refused += received - outcome.metrics
         for reason in Reason:
-            told = [complaint for complaint in fed.told if complaint.reason is reason]
-            for number, complaint in enumerate(told):
+            complaints = [complaint for complaint in outcome.complaints if complaint.reason is reason]
+            for number, complaint in enumerate(complaints):
                 # Equal parts that add up to all of them.
-                slot.add(complaint, (getattr(fed, reason) + number) // len(told))
+                slot.add(complaint, (getattr(outcome, reason) + number) // len(complaints))
 
     def _slot(self) -> _Slot:
         number = int(self._clock() // SLOT_SECONDS)
@@ -98,7 +98,7 @@ class Refusals:
         for number in [number for number in self._slots if number <= latest - SLOTS]:
             del self._slots[number]
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Return what /statusz says: values received and refused by slot, oldest first, and the busiest names."""
         latest = int(self._clock() // SLOT_SECONDS)
         self._forget(latest)
@@ -109,12 +109,12 @@ class Refusals:
             "busiest": [asdict(named) for named in self._busiest()[:_LISTED]],
         }
 
-    def _busiest(self) -> list[Named]:
-        found: dict[tuple[str, str], Named] = {}
+    def _busiest(self) -> list[RefusedName]:
+        found: dict[tuple[str, str], RefusedName] = {}
         for slot in self._slots.values():
             for key, named in slot.names.items():
                 before = found.get(key)
                 values = named.values + (before.values if before else 0)
                 sender = named.sender or (before.sender if before else "")
-                found[key] = Named(named.name, named.reason, values, named.why, sender)
+                found[key] = RefusedName(named.name, named.reason, values, named.why, sender)
         return sorted(found.values(), key=lambda named: (-named.values, named.name))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphing.core.systemd import passed_sockets
-from graphing.statsd.settings import Console, Statsd
+from graphing.statsd.settings import ConsoleSection, StatsdSection
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Sockets:
             usable.close()
 
 
-def open_sockets(settings: Statsd) -> Sockets:
+def open_sockets(settings: StatsdSection) -> Sockets:
     """Return the sockets to receive from; raise OSError, with what is wrong, if there are none to have.
 
     If systemd passed sockets, no address in `settings` is used: datagrams that arrive while the daemon
@@ -73,12 +73,12 @@ def open_sockets(settings: Statsd) -> Sockets:
     return sockets
 
 
-def console_listener(settings: Console) -> socket.socket | None:
+def console_listener(settings: ConsoleSection) -> socket.socket | None:
     """Return the listener of the management console, or None if there is to be none; raise OSError."""
     return _side_door("management console", settings.host, settings.port)
 
 
-def status_listener(settings: Console) -> socket.socket | None:
+def status_listener(settings: ConsoleSection) -> socket.socket | None:
     """Return the listener of the page of health, or None if there is to be none; raise OSError."""
     return _side_door("health by HTTP", settings.host, settings.http_port)
 
@@ -110,7 +110,7 @@ def _sorted_out(passed: list[socket.socket]) -> Sockets:
     return sockets
 
 
-def _warn_of_unused(settings: Statsd, sockets: Sockets) -> None:
+def _warn_of_unused(settings: StatsdSection, sockets: Sockets) -> None:
     if settings.tcp and not any(listener.family in _IP for listener in sockets.stream):
         _log.warning("statsd.tcp is not used, as systemd passed the sockets: add ListenStream= to the socket unit")
     if settings.unix_socket and not any(usable.family == socket.AF_UNIX for usable in sockets.datagram):
@@ -120,7 +120,7 @@ def _warn_of_unused(settings: Statsd, sockets: Sockets) -> None:
 # Our own
 
 
-def _own(settings: Statsd) -> Sockets:
+def _own(settings: StatsdSection) -> Sockets:
     sockets = Sockets()
     try:
         for address in _resolve(settings.listen, settings.port, socket.SOCK_DGRAM):
@@ -137,7 +137,7 @@ def _own(settings: Statsd) -> Sockets:
     return sockets
 
 
-class _Address(NamedTuple):
+class _BindAddress(NamedTuple):
     family: int
     where: Any
     """As `bind` takes it."""
@@ -145,7 +145,7 @@ class _Address(NamedTuple):
     """Whether IPv4 arrives on this socket of IPv6 too."""
 
 
-def _resolve(host: str, port: int, kind: socket.SocketKind) -> list[_Address]:
+def _resolve(host: str, port: int, kind: socket.SocketKind) -> list[_BindAddress]:
     try:
         found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -153,7 +153,7 @@ def _resolve(host: str, port: int, kind: socket.SocketKind) -> list[_Address]:
     # A name may lead to the same address twice.
     addresses = list(dict.fromkeys((family, where) for family, _, _, _, where in found if family in _IP))
     alone = len(addresses) == 1
-    return [_Address(family, where, alone and where[0] == "::") for family, where in addresses]
+    return [_BindAddress(family, where, alone and where[0] == "::") for family, where in addresses]
 
 
 @contextlib.contextmanager
@@ -170,7 +170,7 @@ def _opened(family: int, kind: socket.SocketKind, where: str) -> Iterator[socket
         raise OSError(f"{where}: {error.strerror or error}") from error
 
 
-def _bind_udp(address: _Address, receive_buffer: int) -> socket.socket:
+def _bind_udp(address: _BindAddress, receive_buffer: int) -> socket.socket:
     with _opened(address.family, socket.SOCK_DGRAM, f"UDP {_shown(address.where)}") as inbox:
         _set_dual(inbox, address)
         _set_receive_buffer(inbox, receive_buffer)
@@ -178,7 +178,7 @@ def _bind_udp(address: _Address, receive_buffer: int) -> socket.socket:
         return inbox
 
 
-def _listen(address: _Address) -> socket.socket:
+def _listen(address: _BindAddress) -> socket.socket:
     with _opened(address.family, socket.SOCK_STREAM, f"TCP {_shown(address.where)}") as listener:
         _set_dual(listener, address)
         # Or connections of the previous process would hold the port for a minute.
@@ -188,7 +188,7 @@ def _listen(address: _Address) -> socket.socket:
         return listener
 
 
-def _set_dual(made: socket.socket, address: _Address) -> None:
+def _set_dual(made: socket.socket, address: _BindAddress) -> None:
     if address.family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not address.dual)
 

@@ -72,7 +72,7 @@ class Lines:
         self.bad += 1
 
 
-class _Connection:
+class _StreamConnection:
     def __init__(self, connected: socket.socket, name: str) -> None:
         self.socket = connected
         self.name = name
@@ -86,8 +86,8 @@ class Streams:
         self.bad = 0
         """Lines too long to be taken; set it to 0 when you have counted them."""
         self._listeners = {listener.fileno(): listener for listener in listeners}
-        self._connections: dict[int, _Connection] = {}
-        self._waiting: dict[int, _Connection] = {}
+        self._connections: dict[int, _StreamConnection] = {}
+        self._waiting: dict[int, _StreamConnection] = {}
         """Those with something to read, longest waiting first."""
         self._complain = RateLimitedLog(_log, logging.WARNING, 60.0)
         self._epoll = select.epoll()
@@ -139,9 +139,9 @@ class Streams:
                 self._complain("%s refused: there are %d connections already", name, _CONNECTIONS)
                 connected.close()
                 continue
-            self._add(_Connection(connected, name))
+            self._add(_StreamConnection(connected, name))
 
-    def _add(self, connection: _Connection) -> None:
+    def _add(self, connection: _StreamConnection) -> None:
         connected = connection.socket
         connected.setblocking(False)
         if connected.family != socket.AF_UNIX:
@@ -151,7 +151,7 @@ class Streams:
         self._connections[connected.fileno()] = connection
         self._epoll.register(connected.fileno(), select.EPOLLIN)
 
-    def _read(self, connection: _Connection) -> tuple[int, bytes]:
+    def _read(self, connection: _StreamConnection) -> tuple[int, bytes]:
         """Return how many bytes were read, and the lines that they complete."""
         try:
             data = connection.socket.recv(_BYTES_PER_READ)
@@ -169,7 +169,7 @@ class Streams:
             self._forget(connection)
         return len(data), lines
 
-    def _forget(self, connection: _Connection) -> None:
+    def _forget(self, connection: _StreamConnection) -> None:
         fd = connection.socket.fileno()
         self._epoll.unregister(fd)
         del self._connections[fd]

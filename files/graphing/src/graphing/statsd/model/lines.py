@@ -10,7 +10,7 @@ from graphing.core.line import format_line
 from graphing.statsd.model.naming import Naming
 from graphing.statsd.model.numbers import measurements
 from graphing.statsd.model.reference import Interval
-from graphing.statsd.model.timers import Histogram
+from graphing.statsd.model.timers import HistogramBins
 
 _LINES_PER_BUCKET = 3
 """Roughly, to cut slices of lines where slices of buckets are asked for."""
@@ -22,7 +22,7 @@ class Form:
 
     naming: Naming
     percentiles: Sequence[float]
-    histograms: Sequence[Histogram]
+    histograms: Sequence[HistogramBins]
     seconds: int
     """Length of the interval."""
     stamp: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graphing.statsd.model.protocol import Kind
 from graphing.statsd.model.reference import Buckets
-from graphing.statsd.model.timers import Histogram, bins_for, histogram_leaves, leaves
+from graphing.statsd.model.timers import HistogramBins, bins_for, histogram_leaves, leaves
 
 COUNTER_LEAVES = ("count", "rate")
 SET_LEAVES = ("unique",)
@@ -149,7 +149,7 @@ class PlainConflicts:
     """The bucket that has the name of the aggregator's own metrics; empty if none can have it."""
     leaves: dict[Kind, tuple[str, ...]]
     """What a bucket of a kind is called besides its own name, without the leaves of histograms."""
-    histograms: Sequence[Histogram] = ()
+    histograms: Sequence[HistogramBins] = ()
 
     def __call__(self, buckets: Buckets, bucket: str, kind: Kind) -> str | None:
         """Return why there can be no such bucket among those that there are, or None."""
@@ -180,7 +180,7 @@ class PlainConflicts:
 
 
 def conflict_in_plain(
-    prefix: str, health_prefix: str, percentiles: Sequence[float], histograms: Sequence[Histogram] = ()
+    prefix: str, health_prefix: str, percentiles: Sequence[float], histograms: Sequence[HistogramBins] = ()
 ) -> PlainConflicts:
     """Return the rule for new buckets in a `plain` namespace."""
     leaves_of = {

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from graphing.statsd.model.naming import Naming
 from graphing.statsd.model.reference import Interval
-from graphing.statsd.model.timers import Histogram, bins_for, histogram, summary
+from graphing.statsd.model.timers import HistogramBins, bins_for, histogram, summary
 
 
 def measurements(
@@ -17,7 +17,7 @@ def measurements(
     naming: Naming,
     percentiles: Sequence[float],
     seconds: int,
-    histograms: Sequence[Histogram] = (),
+    histograms: Sequence[HistogramBins] = (),
 ) -> Iterator[tuple[str, float, int]]:
     """Yield what Graphite is to store for an interval that lasted `seconds`."""
     for bucket, value in interval.counters.items():

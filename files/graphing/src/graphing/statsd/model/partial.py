@@ -1,10 +1,10 @@
-"""The partial result of an interval: records, as the engines' `cut` writes them. Pure.
+"""The partial result of an interval: records, as the engines' `serialize_changes` writes them. Pure.
 
 A record is a letter and its fields, little-endian. The reference engine writes everything each time:
 
     M  length u32, marshal of the fields of an Interval: replaces all that stands before it
 
-The compiled one writes what changed since the last cut; buckets have numbers, in order of their first record:
+The compiled one writes what changed since the last call; buckets have numbers, in order of their first record:
 
     N  kind u8, length u16, name: the next number; replaces an earlier bucket of that kind and name
     V  number u32, value f64: a counter's sum, a gauge's value, a timer's unsent events, so far
@@ -91,13 +91,13 @@ class _Reader:
             "H": self._counted,
         }
         while self._at < len(self._data):
-            letter = self._take(1).decode("latin-1")
+            letter = self._read_bytes(1).decode("latin-1")
             if letter not in readers:
                 raise ValueError(f"no record begins with {letter!r}")
             readers[letter]()
         return self._result
 
-    def _take(self, size: int) -> bytes:
+    def _read_bytes(self, size: int) -> bytes:
         taken = self._data[self._at : self._at + size]
         if len(taken) < size:
             raise ValueError("ends in the middle of a record")
@@ -105,11 +105,11 @@ class _Reader:
         return taken
 
     def _unpack(self, form: struct.Struct) -> tuple[Any, ...]:
-        return form.unpack(self._take(form.size))
+        return form.unpack(self._read_bytes(form.size))
 
     def _sized(self) -> bytes:
         (length,) = self._unpack(_NUMBER)
-        return self._take(length)
+        return self._read_bytes(length)
 
     def _bucket(self, number: int) -> tuple[Kind, str]:
         if number >= len(self._buckets):
@@ -126,7 +126,7 @@ class _Reader:
         kind_number, length = self._unpack(_NAME)
         if kind_number >= len(KINDS):
             raise ValueError(f"no kind has the number {kind_number}")
-        kind, name = KINDS[kind_number], self._take(length).decode("latin-1")
+        kind, name = KINDS[kind_number], self._read_bytes(length).decode("latin-1")
         self._buckets.append((kind, name))
         self._forget(kind, name)
         empty: Any = {Kind.TIMER: list, Kind.SET: set}.get(kind, float)()
@@ -148,12 +148,12 @@ class _Reader:
     def _timer(self) -> None:
         number, count = self._unpack(_COUNT)
         _, name = self._bucket(number)
-        self._result.interval.timers[name] += struct.unpack(f"<{count}d", self._take(8 * count))
+        self._result.interval.timers[name] += struct.unpack(f"<{count}d", self._read_bytes(8 * count))
 
     def _member(self) -> None:
         number, length = self._unpack(_COUNT)
         _, name = self._bucket(number)
-        self._result.interval.sets[name].add(self._take(length).decode("latin-1"))
+        self._result.interval.sets[name].add(self._read_bytes(length).decode("latin-1"))
 
     def _gone(self) -> None:
         (number,) = self._unpack(_NUMBER)

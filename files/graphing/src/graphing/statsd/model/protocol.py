@@ -59,7 +59,7 @@ class BadLine(NamedTuple):
     reason: str
 
 
-class Refused(ValueError):  # noqa: N818 - nothing failed
+class Malformed(ValueError):  # noqa: N818 - nothing failed
     """Something that is not StatsD; `str()` is the reason."""
 
 
@@ -104,8 +104,8 @@ def parse(datagram: bytes, tags: bool = False) -> tuple[list[Metric], list[BadLi
     for line in decode(datagram).split("\n"):
         try:
             metrics += parse_line(line, tags)
-        except Refused as refused:
-            bad.append(BadLine(line, str(refused)))
+        except Malformed as malformed:
+            bad.append(BadLine(line, str(malformed)))
     return metrics, bad
 
 
@@ -118,17 +118,17 @@ def parse_line(line: str, tags: bool = False) -> list[Metric]:
     """
     if line.startswith((_EVENT, _CHECK)):
         what = "event" if line.startswith(_EVENT) else "service check"
-        raise Refused(f"{what} of DogStatsD, not a metric")
+        raise Malformed(f"{what} of DogStatsD, not a metric")
     raw_name, colon, rest = line.partition(":")
     if not colon:
         if line.strip():
-            raise Refused("no value")
+            raise Malformed("no value")
         return []
     values, tag_list = _sections(rest)
     try:
         bucket = _tagged_bucket(raw_name, tag_list) if tags else clean_name(_without_tags(raw_name))
     except BadName as error:
-        raise Refused(str(error)) from None
+        raise Malformed(str(error)) from None
     return _metrics(bucket, values)
 
 
@@ -176,7 +176,7 @@ def _metrics(bucket: str, values: str) -> list[Metric]:
     if all(typed):
         return [_complete(bucket, part) for part in (*parts, last)]
     if any(typed):
-        raise Refused(MIXED)
+        raise Malformed(MIXED)
     return _packed(bucket, parts, last)
 
 
@@ -192,21 +192,21 @@ def _packed(bucket: str, bare: list[str], last: str) -> list[Metric]:
     if kind is Kind.SET:
         if not bare[0]:
             # A::B:x and A::C:x would be one set.
-            raise Refused(COLON_IN_SET)
+            raise Malformed(COLON_IN_SET)
         return [_metric(bucket, kind, ":".join((*bare, value)), fields[1:])]
     for number in bare:
         read_number(number, COLON_IN_NAME)
     if fields[0].strip() not in _PACKABLE:
-        raise Refused(PACKED)
+        raise Malformed(PACKED)
     return [_metric(bucket, kind, number, fields[1:]) for number in (*bare, value)]
 
 
 def _kind(fields: list[str]) -> Kind:
     if not fields:
-        raise Refused("no type")
+        raise Malformed("no type")
     kind = _KINDS.get(fields[0].strip())
     if kind is None:
-        raise Refused("unknown type")
+        raise Malformed("unknown type")
     return kind
 
 
@@ -220,7 +220,7 @@ def _metric(bucket: str, kind: Kind, value: str, fields: list[str]) -> Metric:
         return Metric(bucket, kind, member=value)
     amount = read_number(value)
     if not math.isfinite(amount / rate):
-        raise Refused("value too large for its rate")
+        raise Malformed("value too large for its rate")
     return Metric(bucket, kind, amount, rate)
 
 
@@ -235,7 +235,7 @@ def _gauge(bucket: str, value: str, fields: list[str]) -> Metric:
     if not dates:
         return Metric(bucket, Kind.GAUGE, amount, delta=delta)
     if delta:
-        raise Refused(DATED_CHANGE)
+        raise Malformed(DATED_CHANGE)
     return Metric(bucket, Kind.DATED, amount, stamp=_stamp(dates[0].strip()[1:]))
 
 
@@ -246,14 +246,14 @@ def _is_date(field: str) -> bool:
 def _rate(fields: list[str], if_dated: str) -> float:
     rate = read_number(_only(fields, if_dated), "rate is not a number")
     if not 0 < rate <= 1 or math.isinf(1 / rate):
-        raise Refused("rate is not above 0 and up to 1")
+        raise Malformed("rate is not above 0 and up to 1")
     return rate
 
 
 def _stamp(digits: str) -> int:
     stamp = int(digits) if _STAMP(digits) else 0
     if not 1 <= stamp <= LATEST_STAMP:
-        raise Refused("time is not a whole number of seconds since 1970")
+        raise Malformed("time is not a whole number of seconds since 1970")
     return stamp
 
 
@@ -262,7 +262,7 @@ def _only(fields: list[str], if_dated: str) -> str:
     field = fields[0].strip()
     if len(fields) == 1 and field.startswith("@"):
         return field[1:]
-    raise Refused(if_dated if any(map(_is_date, fields)) else UNKNOWN_FIELD)
+    raise Malformed(if_dated if any(map(_is_date, fields)) else UNKNOWN_FIELD)
 
 
 def read_number(digits: str, otherwise: str = "value is not a number") -> float:
@@ -273,7 +273,7 @@ def read_number(digits: str, otherwise: str = "value is not a number") -> float:
     try:
         value = float(digits)
     except ValueError:
-        raise Refused(otherwise) from None
+        raise Malformed(otherwise) from None
     if "_" in digits or not digits.isascii() or not math.isfinite(value):
-        raise Refused(otherwise)
+        raise Malformed(otherwise)
     return value

@@ -1,7 +1,7 @@
 """The aggregation engine: metrics in, the numbers of an interval out. Pure: no clock, no I/O.
 
 Sits between `protocol` and `numbers`. It knows nothing about names in Graphite, except which two
-buckets can't exist side by side (see `Rules`). This one is the reference; `compiled` does the same, faster.
+buckets can't exist side by side (see `BucketRules`). This one is the reference; `compiled` does the same, faster.
 """
 
 import marshal
@@ -11,7 +11,7 @@ from enum import StrEnum
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from graphing.statsd.model.protocol import Kind, Metric, Refused, decode, parse_line, read_number
+from graphing.statsd.model.protocol import Kind, Malformed, Metric, decode, parse_line, read_number
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ def never(_buckets: Buckets, _bucket: str, _kind: Kind) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class BucketRules:
     """What the configuration says about buckets."""
 
     forget: frozenset[Kind] = frozenset()
@@ -134,21 +134,21 @@ _MOST_TOLD = 10
 
 
 @dataclass(slots=True)
-class Fed:
-    """What became of what was fed; `told` are the first complaints of each reason."""
+class Outcome:
+    """What became of what was fed; `complaints` are the first complaints of each reason."""
 
     metrics: int = 0
     bad_lines: int = 0
     type_conflicts: int = 0
     refused: int = 0
-    told: list[Complaint] = field(default_factory=list)
+    complaints: list[Complaint] = field(default_factory=list)
 
     def complain(self, reason: Reason, subject: str, text: str, sender: str = "") -> None:
         """Count something and keep it if there are few of its reason."""
         count = getattr(self, reason) + 1
         setattr(self, reason, count)
         if count <= _MOST_TOLD:
-            self.told.append(Complaint(reason, subject, text, sender))
+            self.complaints.append(Complaint(reason, subject, text, sender))
 
 
 TOO_MANY_BUCKETS = "there are max_buckets buckets already"
@@ -164,7 +164,7 @@ class SavedItem(NamedTuple):
     unsent: float
 
 
-def saved_items(saved: Interval, rules: Rules) -> Iterator[SavedItem]:
+def saved_items(saved: Interval, rules: BucketRules) -> Iterator[SavedItem]:
     """Yield what `rules` leave of a saved interval: several of one bucket if tags are dropped that tell them apart."""
     for kind in Kind:
         for bucket, value in saved.of(kind).items():
@@ -192,19 +192,19 @@ class Engine:
 
     name = "python"
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: BucketRules) -> None:
         self.sender_of: Callable[[str], str] = lambda _line: ""
         """Asked for the sender of a line that is complained about."""
         self.now = Interval()
         self._rules = rules
-        self._fed = Fed()
+        self._outcome = Outcome()
         # Values of timers as they came; `_settle` reads them. A bucket is here if it is a timer.
         self._unread: dict[str, list[str]] = {}
         self._flush = 0
         self._gauge_set: dict[str, int] = {}
         """The flush before which a gauge was set last."""
 
-    def configure(self, rules: Rules) -> None:
+    def configure(self, rules: BucketRules) -> None:
         """Go by other rules from now on; what is there stays."""
         was, self._rules = self._rules, rules
         if rules.gauge_flushes and not 0 < was.gauge_flushes <= rules.gauge_flushes:
@@ -218,7 +218,7 @@ class Engine:
 
         The same as `parse_line` and `add` for each line, but the usual lines take a short way: a bucket
         that is already known has a legal name, and nothing needs to be built. A timer's value is only
-        read when the interval is cut or ends, all of a bucket at once.
+        read when the interval is serialized or ends, all of a bucket at once.
         """
         counters, unread, gauges = self.now.counters, self._unread, self.now.gauges
         note_gauges = self._rules.gauge_flushes > 0
@@ -243,15 +243,15 @@ class Engine:
                         self._feed_line(line)
                         continue
                 metrics += 1
-            except (KeyError, Refused):
+            except (KeyError, Malformed):
                 self._feed_line(line)
-        self._fed.metrics += metrics
+        self._outcome.metrics += metrics
 
     def _feed_line(self, line: str) -> None:
         try:
             metrics = parse_line(line, self._rules.tags)
-        except Refused as refused:
-            self._fed.complain(Reason.BAD, line, str(refused), self.sender_of(line))
+        except Malformed as refused:
+            self._outcome.complain(Reason.BAD, line, str(refused), self.sender_of(line))
             return
         for metric in metrics:
             self.add(metric, line)
@@ -260,9 +260,9 @@ class Engine:
         """Add one metric, or complain about it. `line` is where it stood."""
         bucket, kind = metric.bucket, metric.kind
         if self._admit(bucket, kind, line) and self._put(metric):
-            self._fed.metrics += 1
+            self._outcome.metrics += 1
         elif bucket in self.now.of(kind):
-            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_VALUES, self.sender_of(line))
+            self._outcome.complain(Reason.REFUSED, bucket, TOO_MANY_VALUES, self.sender_of(line))
 
     def _put(self, metric: Metric) -> bool:
         """Put a metric into its bucket; return False if that has as many as it may have."""
@@ -297,11 +297,11 @@ class Engine:
         if bucket in buckets:
             return True
         if len(self.now) >= self._rules.max_buckets:
-            self._fed.complain(Reason.REFUSED, bucket, TOO_MANY_BUCKETS, self.sender_of(line))
+            self._outcome.complain(Reason.REFUSED, bucket, TOO_MANY_BUCKETS, self.sender_of(line))
             return False
         reason = self._rules.conflict(self.now, bucket, kind)
         if reason:
-            self._fed.complain(Reason.CONFLICT, bucket, reason, self.sender_of(line))
+            self._outcome.complain(Reason.CONFLICT, bucket, reason, self.sender_of(line))
             return False
         buckets[bucket] = _NOTHING[kind]()
         if kind is Kind.TIMER:
@@ -326,28 +326,28 @@ class Engine:
                 self._feed_line(f"{bucket}:{text}|ms")
             return
         known += values
-        self._fed.metrics += len(values)
+        self._outcome.metrics += len(values)
 
-    def take_fed(self) -> Fed:
+    def collect_outcome(self) -> Outcome:
         """Return what became of what was fed since the last call."""
         self._settle_all()
-        fed, self._fed = self._fed, Fed()
-        return fed
+        outcome, self._outcome = self._outcome, Outcome()
+        return outcome
 
     def interval(self) -> Interval:
         """Return the interval in progress. Not to be changed."""
         self._settle_all()
         return self.now
 
-    def take(self) -> Interval:
+    def end_interval(self) -> Interval:
         """Return the interval in progress and begin the next one."""
         self._settle_all()
-        taken, self.now = self.now, self.now.successor(self._rules.forget)
+        ended, self.now = self.now, self.now.successor(self._rules.forget)
         self._unread = {bucket: [] for bucket in self.now.timers}
         self._flush += 1
         if self._rules.gauge_flushes:
             self._forget_gauges()
-        return taken
+        return ended
 
     def _forget_gauges(self) -> None:
         oldest = self._flush - self._rules.gauge_flushes
@@ -381,7 +381,7 @@ class Engine:
         if item.unsent:
             now.unsent[bucket] = now.unsent.get(bucket, 0.0) + item.unsent
 
-    def cut(self) -> bytes:
+    def serialize_changes(self) -> bytes:
         """Return the interval in progress as a record of `partial`."""
         self._settle_all()
         now = self.now
@@ -389,13 +389,13 @@ class Engine:
         return b"M" + len(content).to_bytes(4, "little") + content
 
     @property
-    def uncut(self) -> bool:
-        """Whether there is anything to cut that is not in the log: never, a cut makes it all anew."""
+    def has_changes(self) -> bool:
+        """Whether records wait that are not in the log: never, as all is serialized anew each time."""
         return False
 
     @property
-    def wants_cut(self) -> bool:
-        """Whether a cut now keeps the next one short: it would not."""
+    def wants_compaction(self) -> bool:
+        """Whether compacting the log now keeps the next time short: it would not."""
         return False
 
     def __len__(self) -> int:

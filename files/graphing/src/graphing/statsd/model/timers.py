@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 
-class Histogram(Protocol):
+class HistogramBins(Protocol):
     """Which timers get which bins."""
 
     @property
@@ -54,7 +54,7 @@ def summary(values: Sequence[float], percentiles: Sequence[float]) -> Iterator[t
         yield from _percentile(ordered, percentile)
 
 
-def bins_for(bucket: str, histograms: Sequence[Histogram]) -> tuple[float, ...]:
+def bins_for(bucket: str, histograms: Sequence[HistogramBins]) -> tuple[float, ...]:
     """Return the bins of the first entry that matches a part of the bucket."""
     return next((tuple(histogram.bins) for histogram in histograms if histogram.match in bucket), ())
 

@@ -61,9 +61,9 @@ def pack(blob: bytes, largest: int = _LARGEST_PACKET) -> Iterator[bytes]:
 class Repeater:
     """All servers that get a copy."""
 
-    def __init__(self, settings: settings.Repeater, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: settings.RepeaterSection, clock: Callable[[], float] = time.monotonic) -> None:
         kind = socket.SOCK_DGRAM if settings.protocol == "udp" else socket.SOCK_STREAM
-        addresses = [_Address(server, kind) for server in settings.servers]
+        addresses = [_ServerAddress(server, kind) for server in settings.servers]
         self._servers: list[_Udp | _Tcp]
         if kind == socket.SOCK_DGRAM:
             sockets = _UdpSockets()
@@ -95,7 +95,7 @@ class Repeater:
         for server in self._servers:
             server.close()
 
-    def take_counts(self) -> tuple[int, int]:
+    def collect_counts(self) -> tuple[int, int]:
         """Return how many packets were sent and dropped since the last call, over all servers."""
         sent = sum(server.sent for server in self._servers)
         dropped = sum(server.dropped for server in self._servers)
@@ -117,7 +117,7 @@ class _Found(NamedTuple):
     """As `connect` takes it."""
 
 
-class _Address:
+class _ServerAddress:
     """Where a server is. A name is looked up in a thread, as that may take minutes."""
 
     def __init__(self, server: str, kind: socket.SocketKind) -> None:
@@ -177,7 +177,7 @@ class _UdpSockets:
 class _Udp:
     """A server that is reached by UDP. Not connected: a refusal of one datagram would cost the next one."""
 
-    def __init__(self, address: _Address, sockets: _UdpSockets) -> None:
+    def __init__(self, address: _ServerAddress, sockets: _UdpSockets) -> None:
         self._address = address
         self._sockets = sockets
         self._complain = RateLimitedLog(_log, logging.WARNING, 60.0)
@@ -209,7 +209,7 @@ class _Udp:
 class _Tcp:
     """A server that is reached by TCP: a connection and the packets that wait for it."""
 
-    def __init__(self, address: _Address, clock: Callable[[], float]) -> None:
+    def __init__(self, address: _ServerAddress, clock: Callable[[], float]) -> None:
         self._address = address
         self._clock = clock
         self._complain = RateLimitedLog(_log, logging.WARNING, 60.0, clock)
@@ -301,7 +301,7 @@ class _Tcp:
     def _push(self, connection: socket.socket) -> None:
         """Send until the kernel takes no more."""
         for _ in range(_SENDS_PER_PUSH):
-            if not self._batch and not self._take():
+            if not self._batch and not self._fill_batch():
                 return
             try:
                 self._batch_sent += connection.send(memoryview(self._batch)[self._batch_sent :])
@@ -312,7 +312,7 @@ class _Tcp:
                 self._batch = b""
                 self._batch_packets = self._batch_sent = 0
 
-    def _take(self) -> bool:
+    def _fill_batch(self) -> bool:
         packets = [self._queue.popleft() for _ in range(min(_PACKETS_PER_SEND, len(self._queue)))]
         self._queued -= sum(map(len, packets))
         self._batch = b"".join(packet + b"\n" for packet in packets)

@@ -17,10 +17,10 @@ import time
 
 from graphing.core.log import RateLimitedLog
 from graphing.durable.delivery import Pace
-from graphing.durable.shelf import QUEUE_LINES, Counts, Limits, Shelf, open_journal
+from graphing.durable.shelf import QUEUE_LINES, Limits, Shelf, ShelfCounts, open_journal
 from graphing.statsd.outward.connection import Connection, Timing
 from graphing.statsd.outward.watch import Watch
-from graphing.statsd.settings import Carbon
+from graphing.statsd.settings import CarbonSection
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Sender:
     """The lines on their way and the thread that stores and sends them."""
 
-    def __init__(self, carbon: Carbon, queue_lines: int = QUEUE_LINES, timing: Timing | None = None) -> None:
+    def __init__(self, carbon: CarbonSection, queue_lines: int = QUEUE_LINES, timing: Timing | None = None) -> None:
         """Open the journal; without one, or if it can't be used, lines wait in memory.
 
         At most `queue_lines` wait there. Raises InUse if another process has the journal.
@@ -41,7 +41,7 @@ class Sender:
         # Guarded by _lock: what other threads ask for.
         self._lock = threading.Lock()
         self._deadline: float | None = None
-        self._reconfigured: Carbon | None = None
+        self._reconfigured: CarbonSection | None = None
         # Used by the thread only.
         self._connection = Connection(carbon.host, carbon.port, self._timing)
         self._pace = Pace(carbon.replay_rate)
@@ -84,9 +84,9 @@ class Sender:
         """Return how many lines were put and neither sent nor dropped."""
         return self._shelf.queued()
 
-    def take_counts(self) -> Counts:
+    def collect_counts(self) -> ShelfCounts:
         """Return how many lines were sent, dropped, and sent again after delivery, since the last call."""
-        return self._shelf.take_counts()
+        return self._shelf.collect_counts()
 
     def journal_bytes(self) -> int:
         """Return how many bytes the journal's segments hold."""
@@ -96,7 +96,7 @@ class Sender:
         """Return every line that carbon may not have and that is not safely on disk, oldest first."""
         return self._shelf.unconfirmed()
 
-    def reconfigure(self, carbon: Carbon) -> None:
+    def reconfigure(self, carbon: CarbonSection) -> None:
         """Use other settings from now on. The journal's folder stays what it was."""
         with self._lock:
             self._reconfigured = carbon
@@ -256,5 +256,5 @@ class Sender:
         self._shelf.close()
 
 
-def _limits(carbon: Carbon) -> Limits:
+def _limits(carbon: CarbonSection) -> Limits:
     return Limits(carbon.journal_bytes, carbon.journal_seconds, carbon.replay_seconds)

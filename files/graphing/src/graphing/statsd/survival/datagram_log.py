@@ -6,7 +6,7 @@ that the staged datagrams are in it. So at whatever instruction the process dies
 its socket is found once: in the slots or in the log. How many the log holds is stored just before, with the number of
 the last batch that is counted: it may be ahead of the log by the one in the slots.
 
-Every second the log is cut: what it adds up to goes, as records (see `partial`), to a file of the interval beside
+Every second the log is compacted: what it adds up to goes, as records (see `partial`), to a file of the interval beside
 it, and the log begins anew. A header names the files that count, twice, so that one can be written while
 the other counts.
 
@@ -38,8 +38,8 @@ SLOTS = 128
 """Datagrams that are received at a time."""
 SLOT_SIZE = 65_536
 """Bytes, more than a UDP datagram can have."""
-CUT_AT = 8 * 1024 * 1024
-"""Bytes of log after which it is cut before a second is over."""
+COMPACT_AT = 8 * 1024 * 1024
+"""Bytes of log after which it is compacted before a second is over."""
 
 _MAGIC = int.from_bytes(b"STATSDL1", "little")
 _MESSAGE_SIZE = 64
@@ -52,7 +52,7 @@ _MOST_UNFLUSHED = 8
 _MESSAGES = 4096
 _STAGING = _MESSAGES + (SLOTS * _MESSAGE_SIZE + 4095) // 4096 * 4096
 _LOG = _STAGING + SLOTS * SLOT_SIZE
-_LOG_SIZE = CUT_AT + SLOTS * (SLOT_SIZE + 1)
+_LOG_SIZE = COMPACT_AT + SLOTS * (SLOT_SIZE + 1)
 SIZE = _LOG + _LOG_SIZE
 """Bytes of the file. After a crash a new one is made while the old one is still there."""
 
@@ -91,11 +91,11 @@ class Recovered:
     """The one in progress, if it had begun."""
     partial: Partial = field(default_factory=Partial)
     lines: bytes = b""
-    """What came after its last cut, newline-joined."""
+    """What came after it was last compacted, newline-joined."""
     packets: int = 0
     """Datagrams in `lines`."""
     origin: str = ""
-    """The state file that the dead process had taken over, see `state.State.key`."""
+    """The state file that the dead process had taken over, see `state.SavedState.key`."""
 
 
 class DatagramLog:
@@ -134,11 +134,11 @@ class DatagramLog:
 
     @property
     def generation(self) -> int:
-        """The number of cuts so far: what the log holds belongs to the last one."""
+        """How often it was compacted: what the log holds belongs to the last time."""
         return self._generation
 
     def begin(self, end: int, seconds: int) -> None:
-        """Say which interval is in progress. Takes effect with the next cut."""
+        """Say which interval is in progress. Takes effect when the log is next compacted."""
         self._numbered += 1
         self._period = Period(end, seconds, f"{self._run}.{self._numbered}")
 
@@ -148,7 +148,7 @@ class DatagramLog:
         self._commit()
 
     def end_interval(self, end: int, seconds: int) -> None:
-        """After a cut: the interval in progress waits for its flush, and the next one begins."""
+        """After `compact`: the interval in progress waits for its flush, and the next one begins."""
         self._unflushed.append(self._period)
         while len(self._unflushed) > _MOST_UNFLUSHED:
             self._drop(self._unflushed.pop(0))
@@ -168,7 +168,7 @@ class DatagramLog:
         """Return the ends of the intervals that wait."""
         return [period.end for period in self._unflushed]
 
-    def cut(self, records: bytes) -> None:
+    def compact(self, records: bytes) -> None:
         """Replace what the log holds by records; the log must then be begun anew, with the new generation.
 
         Raises OSError if there is no room; then nothing has changed but that the records are lost when the log goes on.

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class State:
+class SavedState:
     """A stopped aggregator."""
 
     interval_end: int
@@ -39,7 +39,7 @@ class State:
     """Tells whether a log of datagrams goes on from this state or is older, see `succession`."""
 
 
-def save(path: Path, state: State) -> None:
+def save(path: Path, state: SavedState) -> None:
     """Write the state so that `path` holds all of it or what was there before. Raises OSError."""
     document = {"version": _VERSION, **asdict(state)}
     document["interval"]["sets"] = {bucket: sorted(items) for bucket, items in state.interval.sets.items()}
@@ -47,7 +47,7 @@ def save(path: Path, state: State) -> None:
         json.dump(document, file)
 
 
-def load(path: Path) -> State | None:
+def load(path: Path) -> SavedState | None:
     """Return the saved state, or None if there is none. Sets a file it can't use aside as `.corrupt`."""
     try:
         content = path.read_bytes()
@@ -72,11 +72,11 @@ def _set_aside(path: Path, aside: Path) -> None:
         _log.error("%s can't be renamed: %s", path, error.strerror)
 
 
-def _state(document: dict[str, Any]) -> State:
+def _state(document: dict[str, Any]) -> SavedState:
     if document["version"] != _VERSION:
         raise ValueError(f"version {document['version']}")
     interval = document["interval"]
-    return State(
+    return SavedState(
         interval_end=_whole(document["interval_end"]),
         seconds=_positive(document["seconds"]),
         interval=Interval(

@@ -27,7 +27,7 @@ class Ended:
 
 
 @dataclass(slots=True)
-class Legacy:
+class Inheritance:
     """What the process before left."""
 
     ended: list[Ended] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Legacy:
     """Of the state that it comes from or went on from."""
 
 
-def find(state_file: str, log_file: str) -> Legacy | None:
+def find(state_file: str, log_file: str) -> Inheritance | None:
     """Return what there is to take over, None if there is nothing. Deletes nothing."""
     saved = state.load(Path(state_file)) if state_file else None
     recovered = _recover(Path(log_file)) if log_file else None
     if saved and recovered and recovered.origin == saved.key:
         saved = None
     if saved:
-        return Legacy(
+        return Inheritance(
             end=saved.interval_end,
             seconds=saved.seconds,
             interval=saved.interval,
@@ -80,9 +80,9 @@ def _recover(path: Path) -> Recovered | None:
         return None
 
 
-def _from_log(recovered: Recovered) -> Legacy:
+def _from_log(recovered: Recovered) -> Inheritance:
     period = recovered.period
-    return Legacy(
+    return Inheritance(
         ended=[
             Ended(ended.end, ended.seconds, partial.interval, partial.counted) for ended, partial in recovered.unflushed
         ],
@@ -100,7 +100,7 @@ def _from_log(recovered: Recovered) -> Legacy:
 def _socket_drops(recovered: Recovered) -> int:
     """Return what the process that died had last seen of the kernel's count; 0 if it had not looked."""
     newest_first = [recovered.partial, *(ended for _, ended in reversed(recovered.unflushed))]
-    return next((told.counted[SOCKET_DROPS] for told in newest_first if SOCKET_DROPS in told.counted), 0)
+    return next((partial.counted[SOCKET_DROPS] for partial in newest_first if SOCKET_DROPS in partial.counted), 0)
 
 
 def open_log(path: str, key: str) -> DatagramLog:

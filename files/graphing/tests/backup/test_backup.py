@@ -27,6 +27,8 @@ from graphing.backup.survey import list_files
 from graphing.backup.taking import keep_options
 from graphing.backup.waiting import Cache, await_writes, is_filed
 
+SOURCE = Path(__file__).parents[2] / "src"
+
 
 def whisper(points=4):
     """A whisper file with one archive of zeros."""
@@ -248,7 +250,7 @@ def command(work, given, path=""):
     """Run the command; `path` is where programs are looked for first."""
     return subprocess.run(
         [sys.executable, "-m", "graphing", "backup", work],
-        env={"PYTHONPATH": str(Path(__file__).parent.parent / "src"), "PATH": f"{path}:/usr/bin:/bin"},
+        env={"PYTHONPATH": str(SOURCE), "PATH": f"{path}:/usr/bin:/bin"},
         input=json.dumps(given),
         capture_output=True,
         text=True,
