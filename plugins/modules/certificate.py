@@ -28,7 +28,7 @@ options:
   renew_days: {description: So many days before its end a certificate is made anew., type: int, required: true}
 """
 EXAMPLES = """
-- name: Keep an authority of the host's own, and the certificate that it signs
+- name: Generate the host's authority and its certificate
   certificate:
     directory: /etc/graphing/tls
     host: graphs

@@ -1,4 +1,4 @@
-"""Ansible module: graphite-web's tables, accounts and dashboards, brought to what is declared."""
+"""Ansible module: updates tables, accounts and dashboards of graphite-web to the declared state."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ options:
     required: true
 """
 EXAMPLES = """
-- name: Bring accounts and dashboards to what is declared
+- name: Update accounts and dashboards to the declared state
   graphite_fixture:
     accounts: [{username: admin, password: "{{ vault_admin }}", superuser: true}]
     dashboards: "{{ dashboards }}"

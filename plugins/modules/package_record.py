@@ -37,7 +37,7 @@ options:
     default: []
 """
 EXAMPLES = """
-- name: Note what was here before
+- name: Record packages of the host before the platform
   package_record:
     action: note
     names: [nginx-light]

@@ -67,7 +67,7 @@ def test_an_interrupted_run_is_taken_up(site, secrets, inventory):
         command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True, stdin=subprocess.DEVNULL
     ) as run:
         for line in run.stdout:
-            if "Bring tables, accounts and dashboards" in line:
+            if "Update tables, accounts and dashboards" in line:
                 os.killpg(run.pid, signal.SIGKILL)
                 break
     assert texts(secrets) == before, "it was not interrupted"

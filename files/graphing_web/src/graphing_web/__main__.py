@@ -1,8 +1,8 @@
-"""What stands around graphite-web, as a command. The environment must name graphite-web's settings.
+"""The command graphing-web. The environment must name graphite-web's settings.
 
 Usage: graphing-web fixture [--check] | graphing-web index
 
-fixture brings the database to what stdin says (graphing_web/fixture.py); with --check it says what it would change.
+fixture updates the database to what stdin declares (graphing_web/fixture.py); with --check it only says the changes.
 index lists the names of all series, for the search of the web page.
 """
 

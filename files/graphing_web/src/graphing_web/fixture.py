@@ -1,4 +1,4 @@
-"""Brings graphite-web's database to what is declared, and says what that changed.
+"""Updates graphite-web's database to the declared state, and says what that changed.
 
 Stdin is JSON: {"accounts": [{"username": "admin", "password": "...", "superuser": true}, ...],
                 "dashboards": [{"name": "Photoworld", "graphs": [...], ...}, ...]}
