@@ -128,5 +128,5 @@ def test_the_roles_of_the_platform_hand_over_what_they_own(hosts: dict[str, dict
     assert whole["watchdog_disks"] == ["/var/lib/graphite/whisper", "/var/lib/statsd"]
     assert (store["watchdog_disks"], page["watchdog_disks"]) == (["/var/lib/graphite/whisper"], [])
     assert whole["watchdog_groups"] == ["_graphite", "www-data"]
-    assert page["watchdog_groups"] == []
+    assert page["watchdog_groups"] == ["www-data"]
     assert "/etc/graphing/tls" in whole["backup_configuration"]
