@@ -48,10 +48,10 @@ def assert_the_doctor_names_the_disk(site):
     """What it says first is the cause, and none of what it says is that the relay is at fault."""
     first, *others = json.loads(site.host.run(DOCTOR).stdout)["checks"]
     assert (first["check"], first["state"]) == (f"disk {WHISPER}", "failed")
-    assert "carbon takes no points" in first["what"]
+    assert "carbon accepts no points" in first["what"]
     line = next(check for check in others if check["check"] == "line")
-    assert "stops at carbon: it takes no points: its disk has " in line["what"]
-    assert "Make room on carbon's disk" in line["remedy"]
+    assert "stops at carbon: it accepts no points: its disk has " in line["what"]
+    assert "Free space on carbon's disk" in line["remedy"]
 
 
 @pytest.mark.smoke

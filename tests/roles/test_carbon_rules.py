@@ -104,7 +104,7 @@ def test_rules_that_can_both_be_reached_are_let_pass(rules, first, second):
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
-        ({"method": "mean"}, "x: method 'mean' is none of average"),
+        ({"method": "mean"}, "x: method 'mean' is not one of average"),
         ({"method": "sum", "x_files_factor": 2}, "x: x_files_factor 2 is not between 0 and 1"),
         ({"method": "sum", "x_files_factor": True}, "x_files_factor True"),
     ],

@@ -206,7 +206,7 @@ def test_a_page_alone_says_that_the_store_sends_nothing(tmp_path, page):
     page.newest[canary.LINE] = lambda: time.time() - 30
     run = host.doctor("--only", "line")
     assert run.returncode == 2
-    assert "stops at store: the answer of /render has not got it from there" in run.stdout
+    assert "stops at store: the answer of /render does not contain it" in run.stdout
     assert "-> Run playbooks/doctor.yml, which asks the host that keeps the numbers too." in run.stdout
 
 

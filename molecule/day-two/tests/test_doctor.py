@@ -122,7 +122,10 @@ CARBON = ("stops at carbon: carbon-cache@a: port 7002: Connection refused", "sys
     ("units", "stops"),
     [
         ("carbon-cache@a", {"event": CARBON, "line": CARBON}),
-        ("carbon-c-relay", {"line": ("stops at relay: nobody takes lines on 127.0.0.1 port 2003", "carbon-c-relay")}),
+        (
+            "carbon-c-relay",
+            {"line": ("stops at relay: nothing listens for lines on 127.0.0.1 port 2003", "carbon-c-relay")},
+        ),
         ("statsd.socket statsd", {"event": ("stops at socket: nobody listens on 8125/udp", "start statsd.socket")}),
         ("nginx", {"web": ("Connection refused", "systemctl restart nginx")}),
         ("graphite-web.socket graphite-web", {"line": ("stops at render: /render at unix:", "restart graphite-web")}),

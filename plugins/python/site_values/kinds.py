@@ -76,7 +76,7 @@ def _controller_file(value: object) -> object:
         value
     )
     if not Path(str(value)).expanduser().is_file():
-        raise ValueError("is no file of this computer")
+        raise ValueError("is not a file on this computer")
     return value
 
 

@@ -163,7 +163,7 @@ def aggregation_problems(rules: list[dict[str, Any]]) -> list[str]:
     for rule in rules:
         name, method, factor = rule.get("name"), rule.get("method"), rule.get("x_files_factor", 0)
         if method not in METHODS:
-            problems.append(f"{name}: method {method!r} is none of {', '.join(METHODS)}")
+            problems.append(f"{name}: method {method!r} is not one of {', '.join(METHODS)}")
         if not _is_share(factor):
             problems.append(f"{name}: x_files_factor {factor!r} is not between 0 and 1")
     return problems

@@ -119,11 +119,11 @@ REFUSED = "port 7102: Connection refused"
         ({"aggregator": "no /statusz on port 8127"}, "aggregator: no /statusz", "systemctl restart statsd"),
         ({"relay": "nobody takes lines"}, "relay: nobody takes lines", "carbon-c-relay"),
         ({"caches": {"a": "", "b": REFUSED}}, f"carbon: carbon-cache@b: {REFUSED}", "restart carbon-cache@b"),
-        ({"queued": 40}, "aggregator: it has 40 lines", "journalctl"),
-        ({}, "relay: it took the number", "carbon-c-relay"),
+        ({"queued": 40}, "aggregator: 40 of its lines wait", "journalctl"),
+        ({}, "relay: the relay received the number", "carbon-c-relay"),
         ({"cached": NOW}, "file: carbon holds it in memory and has not written it to /w/x.wsp", "df -h"),
         ({"cached": NOW, "file_trouble": "/w/x.wsp: Permission denied"}, "file: /w/x.wsp: Permission", "df -h"),
-        ({"filed": NOW}, "render: the file has it", "graphite-web"),
+        ({"filed": NOW}, "render: the number is in the file", "graphite-web"),
         ({"filed": NOW, "render": "/render answers 502"}, "render: /render answers 502", "graphite-web"),
     ],
 )
@@ -156,8 +156,8 @@ CLOSED = "its disk has 100 MiB left, and carbon keeps 1 GiB in reserve (carbon_d
 @pytest.mark.parametrize(
     ("seen", "stop"),
     [
-        ({}, "stops at carbon: it takes no points: "),
-        ({"queued": 40}, "stops at carbon: it takes no points: "),
+        ({}, "stops at carbon: it accepts no points: "),
+        ({"queued": 40}, "stops at carbon: it accepts no points: "),
         (
             {"cached": NOW, "rendered": NOW},
             "not on disk: carbon holds it in memory and has not written it to /w/x.wsp: ",
@@ -175,7 +175,7 @@ def test_a_closed_door_is_named_with_its_cause_and_not_the_relay(seen, stop):
     assert f"{stop}{CLOSED}" in found.what
     assert "relay" not in found.what + found.remedy
     assert "systemctl restart" not in found.remedy
-    assert "Make room" in found.remedy
+    assert "Free space" in found.remedy
     assert canary.broken(sight), "waiting is of no use"
 
 
@@ -299,7 +299,7 @@ def test_what_is_not_ready_has_its_own_remedy():
     log = "/run/statsd/datagrams can't be made (No space left on device): a crash would lose an interval"
     found = aggregator.judge_ready([replace(REPORT, failing={"log": log, "flush": "late"})], "")
     assert log in found.what
-    assert found.remedy.startswith("Make room where it lies: `df -h /run`")
+    assert found.remedy.startswith("Free space on /run: `df -h /run`")
     assert found.remedy.endswith("; journalctl -n 30 -u statsd")
 
 
@@ -348,8 +348,8 @@ def test_the_busiest_names_are_told_with_why_who_and_what_to_do():
         "the aggregator has refused 1,209 of 5,000 values in 200 s, most often 'jobs.mail' 1,200 times (it is a "
         "counter already, from 192.0.2.7 port 40000); 'cpu\\x1b[2J' 7 times (no value); 'a' 2 times (unknown type)"
     )
-    assert found.remedy.startswith("A bucket keeps the kind that came first")
-    assert "Let the sender mend its lines" in found.remedy
+    assert found.remedy.startswith("A bucket keeps the type of its first event")
+    assert "Correct the sender's lines" in found.remedy
     assert "statsd_max_buckets" not in found.remedy, "is none of those that are shown"
 
 
@@ -400,7 +400,7 @@ def test_drops_that_the_aggregator_alone_sees_are_a_failure_too():
     after = replace(after, uptime=before.uptime + 20, kernel_drops=before.kernel_drops + 744)
     found = drops.judge(8125, queues, [before, after])
     assert found.state is FAIL
-    assert "thrown away 744 datagrams" in found.what
+    assert "dropped 744 datagrams" in found.what
     later = [replace(after, when=NOW + 20 * number, uptime=after.uptime + 20 * number) for number in range(2, 6)]
     found = drops.judge(8125, queues, [before, after, *later])
     assert found.state is OK
@@ -421,7 +421,7 @@ def sizes(*values, **further):
 @pytest.mark.parametrize(
     ("counts", "state", "what"),
     [
-        (sizes(), UNKNOWN, "told nothing"),
+        (sizes(), UNKNOWN, "reported no metrics"),
         (sizes(12, 40, 12), OK, "holds 12 points in memory of 2,000,000"),
         (sizes(1_200_000), FAIL, "holds 1,200,000 points"),
         (sizes(5, overflows={NOW: 3.0}), FAIL, "is full"),
@@ -447,7 +447,11 @@ def test_a_cache_that_does_not_keep_up(counts, state, what):
         ({}, 5 * GIB, ""),
         ({NOW - 5: 1.0}, 5 * GIB, ""),
         ({}, GIB // 2, "its disk has 512 MiB left, and carbon keeps 1 GiB in reserve (carbon_disk_reserve)"),
-        ({NOW - 5: 0.0}, 5 * GIB, "it has closed its door, because its disk is full, read-only or refuses to write"),
+        (
+            {NOW - 5: 0.0},
+            5 * GIB,
+            "it has closed its port for lines, because its disk is full, read-only or refuses to write",
+        ),
         ({NOW - 15: 0.0, NOW - 5: 1.0}, 5 * GIB, ""),
         ({NOW - 90: 0.0}, 5 * GIB, ""),
     ],
@@ -457,7 +461,7 @@ def test_a_cache_that_takes_no_points_says_why(doors, free, why):
     assert carbon.shut(counts, free, GIB, NOW) == why
     found = carbon.judge_size(counts, 2_000_000, why)
     assert found.state is (FAIL if why else OK)
-    assert not why or found.what == f"carbon-cache@a takes no points: {why}"
+    assert not why or found.what == f"carbon-cache@a accepts no points: {why}"
 
 
 @pytest.mark.parametrize(
@@ -492,7 +496,7 @@ def refused_by_carbon(taken=1000.0, **by_reason):
 @pytest.mark.parametrize(
     ("counts", "state", "what"),
     [
-        (sizes(1), UNKNOWN, "has not told lately"),
+        (sizes(1), UNKNOWN, "has not reported lately"),
         (refused_by_carbon(), OK, "refuses no lines"),
         (refused_by_carbon(malformed={NOW: 1.0}), OK, "refused 1 of 20,001 lines in 200 s: 1 malformed"),
         (refused_by_carbon(future={NOW - 60: 300.0, NOW: 100.0}), WARN, "400 of 20,400 lines in 200 s: 400 future"),
@@ -581,7 +585,7 @@ def test_a_disk_on_which_carbon_is_about_to_stop(free, state):
 
 def test_a_disk_below_the_reserve_says_that_carbon_takes_nothing():
     found = disk.judge(filling(GIB, total=20 * GIB), 90.0, 48.0, reserve=3 * GIB)
-    assert (found.state, found.what) == (FAIL, "/w has 1 GiB left: carbon takes no points with less than 3 GiB")
+    assert (found.state, found.what) == (FAIL, "/w has 1 GiB left: carbon accepts no points with less than 3 GiB")
     assert "Free some space" in found.remedy
     assert "carbon_disk_reserve" in found.remedy
 

@@ -138,7 +138,7 @@ def test_a_settled_cache_is_not_waited_for_until_its_next_interval(configured, t
 def test_a_cache_that_takes_no_points_is_not_waited_for(configured):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(StoreError, match=f"carbon-cache a takes no points on 127.0.0.1 port {port} .*graphing doctor"):
+    with pytest.raises(StoreError, match=f"a accepts no points on 127.0.0.1 port {port} .*graphing doctor"):
         configured(a=CacheClient().port, line_port=port).settle(["a"])
 
 

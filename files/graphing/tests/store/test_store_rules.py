@@ -55,7 +55,7 @@ def test_without_a_rule_a_series_gets_a_week_of_minutes(folder):
         ("storage-schemas.conf", "[a]\npattern = .*\nretentions = 10s\n", r"\[a\]: Invalid retention"),
         ("storage-schemas.conf", "[a]\npattern = .*\nretentions = 10s:1h,15s:1d\n", r"\[a\]: Higher precision"),
         ("storage-schemas.conf", "pattern = .*\n", "no section headers"),
-        ("storage-aggregation.conf", "[a]\npattern = .*\naggregationMethod = mean\n", "'mean' is none of average"),
+        ("storage-aggregation.conf", "[a]\npattern = .*\naggregationMethod = mean\n", "'mean' is not one of average"),
         ("storage-aggregation.conf", "[a]\npattern = .*\nxFilesFactor = 2\n", "2.0 is not between 0 and 1"),
     ],
 )

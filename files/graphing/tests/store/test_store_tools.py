@@ -72,7 +72,7 @@ def test_files_are_compared_with_the_rules_and_nothing_is_changed(run, root):
     before = {path: (root / path).read_bytes() for path in tree(root)}
     text = run("retention")
     assert "5 series in" in text
-    assert "2 kept as the rules say, 2 otherwise, 1 unreadable." in text
+    assert "2 follow the rules, 2 differ, 1 unreadable." in text
     assert "2  retention  10s:1h,1m:1d -> 10s:2h,1m:2d   (a.b.count, a.wrong)" in text
     assert "1  aggregation  average -> sum   (a.b.count)" in text
     assert "1  xFilesFactor  0.5 -> 0   (a.b.count)" in text
@@ -309,7 +309,7 @@ def test_a_name_that_is_not_there_is_refused_with_the_one_that_may_be_meant(run,
 
 def test_other_rules_for_the_new_name_are_told(run, root):
     create(root / "a.wsp", NEW)
-    assert "the storage rules say otherwise under the new name" in run("rename", "a", "short")
+    assert "have other storage rules under the new name" in run("rename", "a", "short")
     assert tree(root) == ["short.wsp"]
 
 

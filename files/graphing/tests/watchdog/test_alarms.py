@@ -100,7 +100,7 @@ ON = Alarm("disk", on=True, since=880.0, state=State.FAIL, what="/w is full", re
 @pytest.mark.parametrize(
     ("saved", "expected", "what"),
     [
-        (None, State.WARN, "has left no state"),
+        (None, State.WARN, "state file cannot be read"),
         (state.Saved(1000.0, 20.0, []), State.OK, "looked 10 s ago; no alarm is on"),
         (state.Saved(879.0, 20.0, []), State.WARN, "last looked 131 s ago"),
         (state.Saved(1000.0, 20.0, [ON, Alarm("clock")]), State.WARN, "alarms are on: disk for 2 min: /w is full"),

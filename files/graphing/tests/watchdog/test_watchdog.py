@@ -244,7 +244,7 @@ def test_the_doctor_calls_a_healthy_host_well(host):
     untold = f"{well} checks are well, {len(unknown)} unknown: {', '.join(unknown)}."
     assert last == (untold if unknown else f"All {well} checks are well.")
     # Too early for the watchdog's first one.
-    assert re.search(r"no alarm is on; it can't tell of .*event", found.stdout)
+    assert re.search(r"no alarm is on; it has no answer for .*event", found.stdout)
     said = json.loads(doctor(host, "--json").stdout)
     assert said["status"] == 0
     assert {"event", "aggregator", "journal", "drops", "watchdog"} <= {each["check"] for each in said["checks"]}
@@ -282,7 +282,7 @@ def test_the_doctor_says_that_a_crash_would_lose_something(host):
     found = doctor(host)
     assert found.returncode == 2
     assert re.match(r"failed   aggregator +the aggregator is not ready: log: \S+/datagrams can't be made", found.stdout)
-    assert "-> Make room where it lies" in found.stdout
+    assert "-> Free space on /run" in found.stdout
     assert "failed   event" not in found.stdout, "numbers come through all the same"
 
 
@@ -296,7 +296,7 @@ def test_the_doctor_and_the_watchdog_name_who_is_refused_until_it_is_over(host):
     found = doctor(host)
     assert found.returncode == 1
     assert re.match(r"warning  refused +the aggregator has refused 150 of .* 'nobody\.s\.line' 150 times", found.stdout)
-    assert "-> Let the sender mend its lines" in found.stdout
+    assert "-> Correct the sender's lines" in found.stdout
     # Those that are good make them few.
     send(host.inbox, b"\n".join([b"good:1|c"] * 2000), *[b"\n".join([b"good:1|c"] * 2000)] * 9)
     wait_for(lambda: not host.on(), host.on)

@@ -21,10 +21,10 @@ _REMEDY = "systemctl restart statsd; journalctl -n 30 -u statsd"
 _READ = "journalctl -n 30 -u statsd"
 _REMEDIES = {
     "carbon": "Let carbon take the lines: see the check line; journalctl -n 30 -u statsd -u carbon-c-relay",
-    "log": "Make room where it lies: `df -h /run`, `du -xh /run | sort -h | tail`, and a larger one by `mount -o "
+    "log": "Free space on /run: `df -h /run`, `du -xh /run | sort -h | tail`, and a larger one by `mount -o "
     "remount,size=64M /run` (to stay: RUNSIZE in /etc/initramfs-tools/initramfs.conf, or a line in /etc/fstab); then "
     "systemctl restart statsd",
-    "health": "echo 'health up' to its console (statsd_console_port) sets it up again",
+    "health": "echo 'health up' to its console (statsd_console_port) sets its health to up again",
 }
 """By the aggregator's own checks."""
 
@@ -107,19 +107,19 @@ def judge_ready(seen: Sequence[Report], trouble: str) -> Verdict:
 def judge_journal(seen: Sequence[Report]) -> Verdict:
     """Tell whether lines pile up on disk because carbon does not take them, or were dropped from there."""
     if not seen:
-        return Verdict("journal", State.UNKNOWN, "the aggregator does not tell")
+        return Verdict("journal", State.UNKNOWN, "the aggregator gives no figures")
     latest = seen[-1]
     recent = [report for report in seen if report.when > latest.when - _RECENT]
-    remedy = "Let carbon take them: see the checks event and line; journalctl -u carbon-c-relay -u 'carbon-cache@*'"
+    remedy = "Repair the way to carbon: see the checks event and line; journalctl -u carbon-c-relay -u 'carbon-cache@*'"
     dropped = latest.lines_dropped - recent[0].lines_dropped
     if dropped > 0:
-        what = f"{dropped:,} lines were dropped within a minute: the journal keeps no more"
+        what = f"{dropped:,} lines were dropped within a minute, because the journal is full"
         return Verdict(
             "journal", State.FAIL, what, f"{remedy} A larger statsd_journal_bytes or statsd_journal_seconds keeps more."
         )
     queues = [report.lines_queued for report in recent]
     if len(queues) > 1 and min(queues) > 0 and queues[-1] > queues[0]:
-        return Verdict("journal", State.FAIL, f"{queues[-1]:,} lines wait for carbon, and they are growing", remedy)
+        return Verdict("journal", State.FAIL, f"{queues[-1]:,} lines wait for carbon, and their number grows", remedy)
     waiting = f", {queues[-1]:,} of its lines wait for carbon" if queues[-1] else ""
     return Verdict("journal", State.OK, f"the journal holds {latest.journal_bytes >> 20} MiB{waiting}")
 
@@ -144,17 +144,17 @@ def judge_data(seen: Sequence[Report], silence_seconds: float) -> Verdict:
     silent_since = next((when for when, values in reversed(came) if values), None)
     latest = came[-1][0]
     if silent_since is None:
-        return Verdict("data", State.UNKNOWN, "nobody has sent anything lately")
+        return Verdict("data", State.UNKNOWN, "no client has sent events lately")
     if latest - silent_since < silence_seconds:
         return Verdict("data", State.OK, "data come in")
     before = [values for when, values in came if when <= silent_since][-_STEADY_LOOKS:]
     steady = len(before) == _STEADY_LOOKS and sum(map(bool, before)) >= _STEADY_SHARE * _STEADY_LOOKS
     if not steady:
-        return Verdict("data", State.OK, f"no data for {latest - silent_since:.0f} s; they come now and then")
+        return Verdict("data", State.OK, f"no events for {latest - silent_since:.0f} s; clients send only now and then")
     return Verdict(
         "data",
         State.FAIL,
-        f"no data have come for {latest - silent_since:.0f} s, after a steady stream",
+        f"a steady stream of events stopped {latest - silent_since:.0f} s ago",
         "See whether clients run and reach this host: graphing-sniff shows what arrives, statsd_networks who may.",
     )
 

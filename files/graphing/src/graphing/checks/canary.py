@@ -97,22 +97,23 @@ def _hops(sight: Sighting) -> Iterator[tuple[object, str, str, str]]:
         yield sight.socket, "socket", sight.socket, "systemctl start statsd.socket statsd.service"
         yield sight.aggregator, "aggregator", sight.aggregator, _restart("statsd")
         yield sight.relay, "relay", sight.relay, _restart("carbon-c-relay")
-        yield sight.closed, "carbon", f"it takes no points: {sight.closed}", ROOM_REMEDY
+        yield sight.closed, "carbon", f"it accepts no points: {sight.closed}", ROOM_REMEDY
         for instance, trouble in (sight.caches or {}).items():
             unit = f"carbon-cache@{instance}"
             yield trouble, "carbon", f"{unit}: {trouble}", _restart(unit)
     in_carbon = not carbon_here or max(sight.cached, sight.filed) >= sight.since or seen
-    waiting = f"it has {sight.queued} lines that carbon has not taken"
+    waiting = f"{sight.queued} of its lines wait for carbon"
     yield not in_carbon and sight.queued, "aggregator", waiting, "journalctl -n 30 -u statsd -u carbon-c-relay"
-    yield not in_carbon, "relay", "it took the number, but no carbon-cache has got it", _restart("carbon-c-relay")
+    lost = "the relay received the number, but no carbon-cache has it"
+    yield not in_carbon, "relay", lost, _restart("carbon-c-relay")
     holds = f"carbon holds it in memory and has not written it to {sight.file}"
     yield sight.closed and sight.filed < sight.since, "file", f"{holds}: {sight.closed}", ROOM_REMEDY
     why = sight.file_trouble or holds
     remedy = "journalctl -n 30 -u 'carbon-cache@*'; look for a full disk (df -h /var/lib/graphite) and the check cache"
     yield carbon_here and sight.filed < sight.since, "file", why, remedy
     yield sight.render, "render", sight.render, _restart("graphite-web")
-    yield carbon_here, "render", "the file has it, and the answer of /render has not", _restart("graphite-web")
-    elsewhere = "the answer of /render has not got it from there"
+    yield carbon_here, "render", "the number is in the file, but not in the answer of /render", _restart("graphite-web")
+    elsewhere = "the answer of /render does not contain it"
     yield True, "store", elsewhere, "Run playbooks/doctor.yml, which asks the host that keeps the numbers too."
 
 
@@ -139,7 +140,7 @@ def send_line(host: str, port: int, now: float) -> str:
         with socket.create_connection((host, port), _TIMEOUT) as out:
             out.sendall(format_line(LINE, round(now, 3), int(now)).encode())
     except OSError as error:
-        return f"nobody takes lines on {host} port {port}: {error.strerror or error}"
+        return f"nothing listens for lines on {host} port {port}: {error.strerror or error}"
     return ""
 
 

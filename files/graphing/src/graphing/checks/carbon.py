@@ -25,12 +25,13 @@ _GROWING_BY = 10_000
 _FULL_SHARE = 0.5
 _WAITING_POINTS = 2
 _CREATES_REMEDY = (
-    "More new series came than carbon_creates_per_minute allows. Raise it, or find who makes so many names."
+    "More new series came than carbon_creates_per_minute allows. Raise it, or find the client that sends so many new "
+    "names."
 )
-ROOM_REMEDY = "Make room on carbon's disk (the check disk says where): it goes on by itself."
+ROOM_REMEDY = "Free space on carbon's disk (the check disk says where); carbon then continues by itself."
 _REFUSED_REMEDY = (
-    "what is malformed needs its sender mended, what is tagged carbon_tags: true or names without tags, what is dated "
-    "in the future a clock set, and what is old is kept by no retention."
+    "correct the sender of malformed lines; for tagged ones set carbon_tags: true; set the clock of senders that date "
+    "ahead; old ones are beyond the retention."
 )
 
 REFUSED = ("malformed", "tagged", "future", "old")
@@ -95,7 +96,7 @@ def shut(counts: CacheCounts, free: int, reserve: int, now: float) -> str:
         return f"its disk has {shown(free)} left, and carbon keeps {shown(reserve)} in reserve (carbon_disk_reserve)"
     latest = max(counts.doors, default=0.0)
     if latest > now - _DOOR_SECONDS and not counts.doors[latest]:
-        return "it has closed its door, because its disk is full, read-only or refuses to write"
+        return "it has closed its port for lines, because its disk is full, read-only or refuses to write"
     return ""
 
 
@@ -106,10 +107,10 @@ def judge_size(counts: CacheCounts, limit: int, closed: str = "") -> Verdict:
     """
     check = f"cache {counts.instance}"
     if closed:
-        what = f"carbon-cache@{counts.instance} takes no points: {closed}"
+        what = f"carbon-cache@{counts.instance} accepts no points: {closed}"
         return Verdict(check, State.FAIL, what, ROOM_REMEDY)
     if not counts.sizes:
-        return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has told nothing of itself lately")
+        return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has reported no metrics lately")
     latest = max(counts.sizes)
     overflow = sum(value for stamp, value in counts.overflows.items() if stamp > latest - _RECENT)
     size = counts.sizes[latest]
@@ -118,14 +119,15 @@ def judge_size(counts: CacheCounts, limit: int, closed: str = "") -> Verdict:
         "faster disk. More memory for the cache (carbon_cache_points) only buys time."
     )
     if overflow:
-        what = f"carbon-cache@{counts.instance} is full and has thrown points away"
+        what = f"carbon-cache@{counts.instance} is full and has dropped points"
         return Verdict(check, State.FAIL, what, remedy)
     if size > limit * _FULL_SHARE:
         what = f"carbon-cache@{counts.instance} holds {size:,.0f} points in memory and may hold {limit:,}"
         return Verdict(check, State.FAIL, what, remedy)
     grown = _growth(counts.sizes)
     if grown >= _GROWING_BY:
-        what = f"carbon-cache@{counts.instance} holds more and more points in memory: {size:,.0f}, {grown:,.0f} more"
+        unit = f"carbon-cache@{counts.instance}"
+        what = f"{unit} holds a growing number of points in memory: {size:,.0f}, {grown:,.0f} more"
         return Verdict(check, State.WARN, what, remedy)
     return Verdict(check, State.OK, f"carbon-cache@{counts.instance} holds {size:,.0f} points in memory of {limit:,}")
 
@@ -146,14 +148,14 @@ def judge_creates(counts: CacheCounts) -> Verdict:
     """Tell whether new series were refused, or wait for their files."""
     check = f"creates {counts.instance}"
     if not counts.dropped_creates:
-        return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has told nothing of itself lately")
+        return Verdict(check, State.UNKNOWN, f"carbon-cache@{counts.instance} has reported no metrics lately")
     latest = max(counts.dropped_creates)
     dropped = sum(value for stamp, value in counts.dropped_creates.items() if stamp > latest - _RECENT)
     if dropped:
         return Verdict(
             check,
             State.FAIL,
-            f"carbon-cache@{counts.instance} has thrown away {dropped:,.0f} points of new series in {_RECENT:.0f} s",
+            f"carbon-cache@{counts.instance} has dropped {dropped:,.0f} points of new series in {_RECENT:.0f} s",
             _CREATES_REMEDY,
         )
     waiting = [counts.waiting_creates[stamp] for stamp in sorted(counts.waiting_creates)][-_WAITING_POINTS:]
@@ -168,7 +170,7 @@ def judge_refused(counts: CacheCounts) -> Verdict:
     check, unit = f"refused {counts.instance}", f"carbon-cache@{counts.instance}"
     latest = max((stamp for by in counts.refused.values() for stamp in by), default=0.0)
     if not latest:
-        return Verdict(check, State.UNKNOWN, f"{unit} has not told lately which lines it refuses")
+        return Verdict(check, State.UNKNOWN, f"{unit} has not reported lately which lines it refuses")
     by_reason = {why: _by_slot(by, latest) for why, by in counts.refused.items()}
     lines = [sum(column) for column in zip(*by_reason.values(), strict=True)]
     taken = _by_slot(counts.received, latest)

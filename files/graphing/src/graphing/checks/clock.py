@@ -15,7 +15,7 @@ def judge(offset: float | None, limit: float) -> Verdict:
     """Tell whether the clock is off by `limit` seconds or more; None: nobody here knows."""
     if offset is None:
         return Verdict(
-            _CHECK, State.UNKNOWN, "nobody here keeps the clock, or it was not compared yet (as in a container)"
+            _CHECK, State.UNKNOWN, "no time service runs here, or it was not compared yet (as in a container)"
         )
     if offset >= limit:
         return Verdict(

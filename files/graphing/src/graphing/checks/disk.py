@@ -18,7 +18,7 @@ SAMPLE_SECONDS = 60.0
 
 _REMEDY = (
     "Free some space or make the file system larger: `du -xh --max-depth=3 {path} | sort -h | tail` shows what takes "
-    "it. Stale series may go, and a shorter carbon_retentions makes new ones smaller."
+    "it. Remove stale series (playbooks/prune.yml); a shorter carbon_retentions makes new ones smaller."
 )
 _RESERVE_REMEDY = "How much it leaves free is carbon_disk_reserve."
 
@@ -90,7 +90,7 @@ def judge(seen: Sequence[Space], full_percent: float, hours: float, reserve: int
     used = 100 - 100 * latest.free / latest.total if latest.total else 0.0
     level = f"{used:.0f} % of {shown(latest.total)} used"
     if latest.free < reserve:
-        what = f"{latest.path} has {shown(latest.free)} left: carbon takes no points with less than {shown(reserve)}"
+        what = f"{latest.path} has {shown(latest.free)} left: carbon accepts no points with less than {shown(reserve)}"
         return Verdict(check, State.FAIL, what, f"{remedy} Then carbon goes on by itself. {_RESERVE_REMEDY}")
     if used >= full_percent:
         return Verdict(check, State.FAIL, f"{latest.path} is full: {level}", remedy)

@@ -61,9 +61,9 @@ def judge(port: int, seen: Sequence[Queue], reports: Sequence[Report] = ()) -> V
         return Verdict(
             check,
             State.FAIL,
-            f"the kernel has thrown away {lost:,} datagrams on {port}/udp in a minute; {latest.waiting:,} bytes wait",
-            "More comes than the aggregator takes: see `top` for a busy processor, raise statsd_receive_buffer, let "
-            "clients send several events in a datagram, or sample.",
+            f"the kernel has dropped {lost:,} datagrams on {port}/udp in a minute; {latest.waiting:,} bytes wait",
+            "More datagrams arrive than the aggregator can receive: see `top` for a busy processor, raise "
+            "statsd_receive_buffer, let clients send several events in a datagram, or sample.",
         )
     drops = max(latest.drops, reports[-1].kernel_drops if reports else 0)
     ever = f"; {drops:,} since the socket was opened" if drops else ""

@@ -124,7 +124,7 @@ class Lookout:
             and before.datagrams == after.datagrams
             and after.uptime > before.uptime
         ):
-            return "it answers, but takes no datagrams"
+            return "it answers, but receives no datagrams"
         return ""
 
     def judge(self, sightings: list[Sighting], now: float) -> list[Verdict]:

@@ -15,8 +15,8 @@ _LARGE_SHARE, _LARGE_NUMBER = 0.01, 100
 _SHOWN = 3
 
 _REMEDIES = {
-    "bad_lines": "Let the sender mend its lines: `journalctl -u statsd -g 'bad line'` shows some of them whole.",
-    "type_conflicts": "A bucket keeps the kind that came first: give one of the two another name, or let the console "
+    "bad_lines": "Correct the sender's lines: `journalctl -u statsd -g 'bad line'` shows some of them whole.",
+    "type_conflicts": "A bucket keeps the type of its first event: rename one of the two, or let the console "
     "forget the first (delcounters, deltimers, delgauges, delsets).",
     "refused": "Find who makes so many names or values, or raise statsd_max_buckets or statsd_max_values; if they are "
     "dated ahead, set the sender's clock.",
@@ -72,7 +72,7 @@ def lately_of(said: dict[str, Any]) -> Lately:
 def judge(lately: Lately | None) -> Verdict:
     """Tell whether the aggregator refuses values, steadily or many of them; None: it does not tell."""
     if lately is None:
-        return Verdict("refused", State.UNKNOWN, "the aggregator does not tell")
+        return Verdict("refused", State.UNKNOWN, "the aggregator gives no figures")
     came, refused = totals(lately.slots)
     what = f"the aggregator has refused {refused:,} of {came:,} values in {SLOTS * SLOT_SECONDS:.0f} s"
     shown = lately.busiest[:_SHOWN]

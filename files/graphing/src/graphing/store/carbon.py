@@ -126,8 +126,8 @@ class CarbonConfig:
                 peer.sendall(line.encode())
         except (OSError, ValueError) as error:
             raise StoreError(
-                f"carbon-cache {instance} takes no points on 127.0.0.1 port {port} ({error}), so what it holds is not "
-                "written: `graphing doctor` says why; then run this again"
+                f"carbon-cache {instance} accepts no points on 127.0.0.1 port {port} ({error}), so what it holds is "
+                "not written: `graphing doctor` says why; then run this again"
             ) from error
 
     def _points(self, instance: str, names: list[str]) -> dict[str, dict[float, float]]:

@@ -141,7 +141,7 @@ def result(done: Done) -> str:
         )
     if done.otherwise:
         lines.append(
-            f"For {humanize.number(done.otherwise)} the storage rules say otherwise under the new name: "
+            f"{humanize.number(done.otherwise)} have other storage rules under the new name: "
             "playbooks/retention.yml changes them."
         )
     return "\n".join(lines)

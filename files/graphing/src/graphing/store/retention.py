@@ -150,7 +150,7 @@ def report(found: RetentionSurvey, root: Path) -> str:
     total = found.right + len(found.mismatches) + len(found.broken) + found.nameless
     others = len(found.mismatches)
     lines = [
-        f"{humanize.number(total)} in {root}: {found.right:,} kept as the rules say, {others:,} otherwise"
+        f"{humanize.number(total)} in {root}: {found.right:,} follow the rules, {others:,} differ"
         + (f", {len(found.broken):,} unreadable" if found.broken else "")
         + (f", {found.nameless:,} with tags whose names nobody knows" if found.nameless else "")
         + "."

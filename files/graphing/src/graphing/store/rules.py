@@ -71,7 +71,7 @@ def _archives(options: configparser.SectionProxy) -> tuple[Archive, ...] | None:
 def _method_and_factor(options: configparser.SectionProxy) -> tuple[str, float]:
     method = options.get("aggregationmethod", _METHOD)
     if method not in whisper.aggregationMethods:
-        raise ValueError(f"aggregationMethod {method!r} is none of {', '.join(whisper.aggregationMethods)}")
+        raise ValueError(f"aggregationMethod {method!r} is not one of {', '.join(whisper.aggregationMethods)}")
     factor = float(options.get("xfilesfactor", str(_FACTOR)))
     if not 0 <= factor <= 1:
         raise ValueError(f"xFilesFactor {factor} is not between 0 and 1")

@@ -119,7 +119,7 @@ def alone(root: Path) -> Iterator[None]:
     try:
         _await(
             lambda: _has_locked(descriptor),
-            f"{root}: another retention, prune or rename is at work; wait for its end and run this again",
+            f"{root}: another retention, prune or rename is running; wait for its end and run this again",
         )
         yield
     finally:

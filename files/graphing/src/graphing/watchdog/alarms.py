@@ -47,7 +47,7 @@ class Alarms:
         changed = []
         seen = {verdict.check: verdict for verdict in verdicts}
         # A check that is no longer made is well: its disk was taken out, its certificate is no longer wanted.
-        gone = [Verdict(check, State.OK, "no longer looked at") for check in self.by_check.keys() - seen.keys()]
+        gone = [Verdict(check, State.OK, "no longer checked") for check in self.by_check.keys() - seen.keys()]
         for verdict in (*seen.values(), *gone):
             before = self.by_check.get(verdict.check, Alarm(verdict.check))
             alarm = self.by_check[verdict.check] = after(before, verdict, now)

@@ -76,7 +76,7 @@ class _Target:
             self._tell(text)
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             if not self._failed:
-                _log.error("%s fails, and is not complained of again until it works: %s", self._name, error)
+                _log.error("%s fails; further failures are not logged until it works: %s", self._name, error)
             self._failed = True
         else:
             self._failed = False

@@ -45,19 +45,16 @@ def read(path: str) -> Saved | None:
 def judge(saved: Saved | None, now: float) -> Verdict:
     """Tell whether the watchdog looks, and which alarms are on."""
     if saved is None:
-        return Verdict(
-            _CHECK, State.WARN, "the watchdog has left no state: it does not run, or this is not root", _RESTART
-        )
+        what = "the watchdog's state file cannot be read: it does not run, or you are not root"
+        return Verdict(_CHECK, State.WARN, what, _RESTART)
     age = now - saved.when
     if age > _MISSED_LOOKS * saved.interval + 30:
         return Verdict(_CHECK, State.WARN, f"the watchdog last looked {age:.0f} s ago", _RESTART)
     on = sorted((alarm for alarm in saved.alarms if alarm.on), key=lambda alarm: rank(alarm.check))
     if on:
         what = "; ".join(f"{alarm.check} for {max(0.0, now - alarm.since) / 60:.0f} min: {alarm.what}" for alarm in on)
-        remedy = (
-            "An alarm goes off within five minutes of its cause's end; journalctl -u graphing-watchdog has its story."
-        )
+        remedy = "An alarm ends within five minutes after its cause; journalctl -u graphing-watchdog shows its history."
         return Verdict(_CHECK, State.WARN, f"alarms are on: {what}", remedy)
     unknown = [alarm.check for alarm in saved.alarms if alarm.state is State.UNKNOWN]
-    untold = f"; it can't tell of {', '.join(unknown)}" if unknown else ""
+    untold = f"; it has no answer for {', '.join(unknown)}" if unknown else ""
     return Verdict(_CHECK, State.OK, f"the watchdog looked {max(0.0, age):.0f} s ago; no alarm is on{untold}")

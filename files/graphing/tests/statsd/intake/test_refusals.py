@@ -169,6 +169,6 @@ def test_the_daemon_tells_and_the_check_warns(daemon):
     assert "refused 150 of 152 values in 200 s" in found.what
     assert "'bad\\x1b[2J.line' 90 times (value is not a number, from 127.0.0.1 port " in found.what
     assert "'kind' 60 times (" in found.what
-    assert "A bucket keeps the kind that came first" in found.remedy
+    assert "A bucket keeps the type of its first event" in found.remedy
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
         assert answer.status == 200, "that somebody sends nonsense does not make it unready"
