@@ -16,13 +16,17 @@ ADMIN: dict[str, Any] = {"username": "admin", "password": "s3cret-of-admin", "su
 LEFT = {"email": "", "name": "", "state": "present"}
 DASHBOARD = {"name": "Photoworld", "graphs": [["a", {"from": -3600}]], "none": None}
 
-COMMAND = """#!{python}
+PROGRAM = """
 import json, os, pathlib, sys
 here = pathlib.Path(sys.argv[0]).parent
 (here / "asked").write_text(json.dumps([sys.argv[1:], json.load(sys.stdin), os.environ.get("DJANGO_SETTINGS_MODULE")]))
 print("a word of somebody's")
 print((here / "answer").read_text())
 sys.exit("no database" if not (here / "answer").read_text() else 0)
+"""
+# No path to Python in a first line: it may hold blanks.
+COMMAND = """#!/bin/sh
+exec '{python}' "$0.py" "$@"
 """
 RUNUSER = """#!/bin/sh
 echo "$1 $2 $3 $4" > "$(dirname "$0")/as"
@@ -55,7 +59,8 @@ def host(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Host:
-    for name, text in (("graphing-web", COMMAND.format(python=sys.executable)), ("runuser", RUNUSER)):
+    command = COMMAND.format(python=sys.executable)
+    for name, text in (("graphing-web", command), ("graphing-web.py", PROGRAM), ("runuser", RUNUSER)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
