@@ -15,10 +15,9 @@ from ansible import constants as C  # type: ignore[import-untyped]  # noqa: N812
 from ansible.errors import AnsibleError  # type: ignore[import-untyped]  # ansible ships no types
 from ansible.plugins.lookup import LookupBase  # type: ignore[import-untyped]  # the same
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins/python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from role_files import folder_of  # noqa: E402 - it is found by the line above
+from role_files import folder_of
 
 DOCUMENTATION = """
     name: role_path
@@ -38,6 +37,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible ships no types,
     def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **_: object) -> list[str]:
         """The folder of each role."""
         try:
-            return [str(folder_of(role, [ROOT / "roles", *map(Path, C.DEFAULT_ROLES_PATH)])) for role in terms]
+            return [str(folder_of(role, C.DEFAULT_ROLES_PATH)) for role in terms]
         except FileNotFoundError as error:
             raise AnsibleError(str(error)) from None

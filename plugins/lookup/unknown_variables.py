@@ -16,11 +16,10 @@ from typing import Any
 from ansible import constants as C  # type: ignore[import-untyped]  # noqa: N812 - ansible's own name for it
 from ansible.plugins.lookup import LookupBase  # type: ignore[import-untyped]  # ansible ships no types
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "plugins/python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
-from role_files import constants, folder_of, parameters, public, renamed  # noqa: E402 - found by the line above
-from site_values.names import unknown_variables  # noqa: E402 - the same
+from role_files import constants, folder_of, parameters, public, renamed
+from site_values.names import unknown_variables
 
 DOCUMENTATION = """
     name: unknown_variables
@@ -41,9 +40,10 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible ships no types,
         """One sentence for each name."""
         known = variables or {}
         given = set(known["hostvars"][known["inventory_hostname"]]) if "hostvars" in known else set()
-        places = [ROOT / "roles", *map(Path, C.DEFAULT_ROLES_PATH)]
         return [
-            sentence for role in terms for sentence in wrong_names(role, folder_of(role, places), set(known), given)
+            sentence
+            for role in terms
+            for sentence in wrong_names(role, folder_of(role, C.DEFAULT_ROLES_PATH), set(known), given)
         ]
 
 

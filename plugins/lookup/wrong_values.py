@@ -51,7 +51,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible ships no types,
         return [sentence for role in terms for sentence in self._of_role(role, variables or {})]
 
     def _of_role(self, role: str, variables: Mapping[str, Any]) -> Iterator[str]:
-        folder = folder_of(role, [ROOT / "roles", *map(Path, C.DEFAULT_ROLES_PATH)])
+        folder = folder_of(role, C.DEFAULT_ROLES_PATH)
         kinds, defaults = read(folder / "meta/values.yml"), read(folder / "defaults/main.yml")
         for name, option in options(folder).items():
             if (

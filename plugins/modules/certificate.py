@@ -126,8 +126,8 @@ def make(settings: str, days: int, certificate: Path, key: Path, *signed_by: obj
         os.replace(made / "certificate", certificate)
 
 
-def authority_fault(certificate: Path, key: Path, days: int) -> str | None:
-    """Return why there must be a new authority, if there must."""
+def pair_fault(certificate: Path, key: Path, days: int) -> str | None:
+    """Return why there must be a new certificate with its key, if there must: it is to live for so many days."""
     if not certificate.exists() and not key.exists():
         return "made"
     if not fits(certificate, key):
@@ -139,12 +139,8 @@ def authority_fault(certificate: Path, key: Path, days: int) -> str | None:
 
 def server_fault(certificate: Path, key: Path, authority: Path, names: set[str], renew_days: int) -> str | None:
     """Return why there must be a new certificate, if there must."""
-    if not certificate.exists() and not key.exists():
-        return "made"
-    if not fits(certificate, key):
-        return "made anew, as its files were damaged"
-    if not lives_for(certificate, renew_days):
-        return "made anew, as it was near its end"
+    if fault := pair_fault(certificate, key, renew_days):
+        return fault
     if openssl("verify", "-CAfile", authority, certificate) is None:
         return "made anew, as it was another authority's"
     if names_in(certificate) != names:
@@ -178,7 +174,7 @@ def keep(wish: Wish, check: bool) -> list[str]:
     server, server_key = wish.file("server.pem"), wish.file("server.key")
     changes = []
     # It must outlive what it signs.
-    why = authority_fault(authority, authority_key, wish.days)
+    why = pair_fault(authority, authority_key, wish.days)
     if why:
         changes.append(f"authority: {why}")
         if not check:

@@ -16,10 +16,12 @@ from typing import Any
 
 import yaml
 
+_ROLES = Path(__file__).resolve().parents[2] / "roles"
 
-def folder_of(role: str, places: Iterable[Path]) -> Path:
-    """The folder of a role in the first of the places that has it."""
-    tried = list(places)
+
+def folder_of(role: str, roles_path: Iterable[str]) -> Path:
+    """The folder of a role: of this repository, or else the first on Ansible's path of roles that has it."""
+    tried = [_ROLES, *map(Path, roles_path)]
     for place in tried:
         if (place / role).is_dir():
             return place / role

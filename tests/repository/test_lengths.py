@@ -18,7 +18,6 @@ MOST_IN_FUNCTION = 40
 ONE_DAEMON = "the tests of one thread against real sockets share its fixtures; to be split when the next are added"
 LONG_FILES = {
     "files/graphing/src/graphing/statsd/model/reference.py": "the reference engine, to be read as a whole",
-    "files/graphing/tests/checks/test_checks.py": "a table of cases for each check, one check after the other",
     "files/graphing/tests/durable/test_journal.py": "crashes at every byte of one format, and the helpers for them",
     "files/graphing/tests/statsd/outward/test_repeater.py": ONE_DAEMON,
     "files/graphing/tests/statsd/outward/test_sender.py": ONE_DAEMON,
@@ -34,7 +33,7 @@ LONG_FUNCTIONS = {
     "benchmarks/bench_statsd/peers.py: collectd": A_PEER,
     "benchmarks/bench_statsd/peers.py: netdata": A_PEER,
     "benchmarks/bench_statsd/peers.py: command": A_PEER,
-    "files/graphing/tests/statsd/outward/test_sender.py: test_a_plan_loses_and_invents_nothing": "a model and the real "
+    "files/graphing/tests/durable/test_delivery.py: test_a_delivery_loses_and_invents_nothing": "a model and the real "
     "thing side by side, step by step",
     "roles/carbon/files/carbon_guard/__main__.py: install": "all that is replaced in carbon, in one place",
 }

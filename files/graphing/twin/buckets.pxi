@@ -2,7 +2,7 @@
 # Uses native, layout, table, entries, touch.
 
 
-cdef bint has_bucket(Table table, bytes name, uint8_t kind) noexcept:
+cdef bint has_bucket(Table table, bytes name, uint8_t kind) except -1:
     """Do what `Table.has` says."""
     cdef const char *p = PyBytes_AS_STRING(name)
     cdef size_t length = PyBytes_GET_SIZE(name)
@@ -10,14 +10,14 @@ cdef bint has_bucket(Table table, bytes name, uint8_t kind) noexcept:
     return is_there(table, entry)
 
 
-cdef bint delete_bucket(Table table, bytes name, uint8_t kind) noexcept:
+cdef bint delete_bucket(Table table, bytes name, uint8_t kind) except -1:
     """Do what `Table.delete` says."""
     cdef const char *p = PyBytes_AS_STRING(name)
     cdef size_t length = PyBytes_GET_SIZE(name)
     cdef Entry *entry = find_entry(table, p, length, kind, hash_of(table, p, length, kind))
     if not is_there(table, entry):
         return False
-    # The cut says so as well, see `cut`.
+    # The next record of changes says so as well.
     touch_entry(table, entry)
     kill_entry(table, entry)
     return True

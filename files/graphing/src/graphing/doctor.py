@@ -16,6 +16,7 @@ from graphing.checks.canary import Sighting
 from graphing.checks.lookout import Lookout
 from graphing.checks.settings import CheckSettings
 from graphing.checks.verdict import Verdict, exit_status, in_order, kind, summary
+from graphing.core.polling import poll
 from graphing.watchdog import state
 
 _POLL_SECONDS = 1.0
@@ -38,12 +39,7 @@ def run(settings: CheckSettings, as_json: bool, out: TextIO, only: Collection[st
 
 def await_well(settings: CheckSettings, only: Collection[str] = (), wait: float = 0.0) -> list[Verdict]:
     """Examine again until all is well, or for `wait` seconds; return what was found last. Raises ConfigError."""
-    deadline = time.monotonic() + wait
-    while True:
-        verdicts = examine(settings, only)
-        if not exit_status(verdicts) or time.monotonic() >= deadline:
-            return verdicts
-        time.sleep(_POLL_SECONDS)
+    return poll(lambda: examine(settings, only), lambda found: not exit_status(found), wait, _POLL_SECONDS)
 
 
 def examine(settings: CheckSettings, only: Collection[str] = ()) -> list[Verdict]:

@@ -10,47 +10,15 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journal_support import opened, payloads, records, segments, written
 from support import PACKAGE
 
 from graphing.durable import mark, record
 from graphing.durable.journal import InUse, Journal
 from graphing.durable.mark import Mark
-from graphing.durable.span import Position, Span, merged, without
-from graphing.durable.spool import Spool
+from graphing.durable.span import Position, Span
 
 SOURCE = str(PACKAGE / "src")
-END = Position(2**62, 2**62)
-
-
-def opened(folder, segment_bytes=1000, segment_seconds=1000):
-    return Journal(folder / "journal", segment_bytes, segment_seconds)
-
-
-def payloads(journal, start=None):
-    return [record.payload for record in records(journal, start)]
-
-
-def records(journal, start=None):
-    span = Span(start or Position(0, 0), END)
-    found = []
-    while record := journal.read(span):
-        found.append(record)
-        span = Span(record.span.end, END)
-    return found
-
-
-def segments(journal):
-    return sorted(journal.folder.glob("*.log"))
-
-
-def written(folder, *sizes, **options):
-    """Make a journal with a record of each size, of one line and stamps 100, 101, ...; return it closed."""
-    journal = opened(folder, **options)
-    for index, size in enumerate(sizes):
-        journal.append(bytes([65 + index]) * size, 1, 100 + index)
-    journal.sync()
-    journal.close()
-    return journal
 
 
 def test_what_was_appended_is_read_again_after_a_restart(tmp_path):
@@ -239,27 +207,6 @@ def test_two_processes_cannot_use_one_folder(tmp_path):
 
 
 # Disks
-
-
-@pytest.fixture
-def full_disk(monkeypatch):
-    """A switch: how many bytes the next writes may still put on the disk; None for no limit."""
-    room = [None]
-    real = os.pwritev
-
-    def pwritev(fd, parts, offset):
-        data = b"".join(parts)
-        if room[0] is not None and len(data) > room[0]:
-            if room[0] == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            data = data[: room[0]]
-        if room[0] is not None:
-            room[0] -= len(data)
-        return real(fd, [data], offset)
-
-    monkeypatch.setattr(os, "pwritev", pwritev)
-    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwritev(fd, [data], offset))
-    return room
 
 
 @pytest.mark.parametrize("earlier", [0, 1])
@@ -479,97 +426,3 @@ def test_a_journal_is_a_list(tmp_path_factory, steps, segment_bytes, segment_sec
             at = next((record.span.start for record in found if record.stamp >= wanted), None)
             assert at is None or journal.position_at(wanted) == at
     journal.close()
-
-
-def test_spans_are_merged_and_subtracted():
-    at = [Position(offset, offset // 10) for offset in range(0, 100, 10)]
-
-    def span(start, end):
-        return Span(at[start], at[end])
-
-    assert merged([span(5, 6), span(1, 3), span(2, 4), span(7, 7), span(6, 8)]) == [span(1, 4), span(5, 8)]
-    assert without([span(1, 8)], [span(2, 3), span(5, 6)]) == [span(1, 2), span(3, 5), span(6, 8)]
-    assert without([span(1, 3), span(4, 6)], [span(0, 5)]) == [span(5, 6)]
-    assert without([span(1, 3)], [span(0, 9)]) == []
-    assert without([span(1, 3)], [span(3, 9), span(0, 1)]) == [span(1, 3)]
-
-
-OFFSETS = st.sets(st.integers(0, 30), min_size=2, max_size=2).map(sorted)
-
-
-@given(st.lists(OFFSETS, max_size=6), st.lists(OFFSETS, max_size=6))
-def test_spans_are_sets(ones, others):
-    def spans(pairs):
-        return [Span(Position(start, start), Position(end, end)) for start, end in pairs]
-
-    def members(found):
-        return {offset for span in found for offset in range(span.start.offset, span.end.offset)}
-
-    assert members(merged(spans(ones))) == members(spans(ones))
-    assert sum(span.lines for span in merged(spans(ones))) == len(members(spans(ones)))
-    assert members(without(spans(ones), spans(others))) == members(spans(ones)) - members(spans(others))
-
-
-# The memory in front of it
-
-
-def test_a_spool_without_a_journal_keeps_records_until_they_are_not_needed():
-    spool = Spool(None)
-    for index in range(5):
-        spool.add(b"%d" % index, 10, 100 + index)
-    kept = [record.span for record in spool.in_memory()]
-    spool.write()
-    spool.sync()
-    assert spool.read(Span(Position(0, 0), spool.end)).payload == b"0"
-    assert spool.position_at(103) == kept[3].start
-    spool.keep([kept[1]], kept[3].start)
-    assert [record.payload for record in spool.in_memory()] == [b"1", b"3", b"4"]
-    assert spool.drop_oldest(20) == [kept[1]]
-    assert spool.read(Span(Position(0, 0), spool.end)).payload == b"3"
-    assert spool.read(Span(kept[0].start, kept[3].start)) is None
-
-
-def test_a_spool_goes_back_to_disk_when_there_is_room_again(tmp_path, full_disk):
-    spool = Spool(opened(tmp_path))
-    spool.add(b"a" * 50, 10, 100)
-    spool.write()
-    full_disk[0] = 100
-    for payload in (b"b", b"c", b"d"):
-        spool.add(payload * 50, 10, 100)
-    with pytest.raises(OSError, match="No space left"):
-        spool.write()
-    spool.sync()
-    assert [record.payload[:1] for record in spool.in_memory()] == [b"c", b"d"]
-    assert [read[:1] for read in payloads(spool)] == [b"a", b"b", b"c", b"d"]
-    spool.drop_oldest(10)
-    full_disk[0] = None
-    spool.write()
-    spool.sync()
-    assert spool.in_memory() == []
-    assert [record.payload[:1] for record in records(spool)] == [b"a", b"b", b"d"]
-    assert records(spool)[-1].span.end == spool.end == spool.journal.end
-    spool.journal.close()
-    journal = opened(tmp_path)
-    assert [(record.payload[:1], record.span.start.lines) for record in records(journal)] == [
-        (b"a", 0),
-        (b"b", 10),
-        (b"d", 30),
-    ]
-
-
-def test_a_spool_keeps_what_could_not_be_synced(tmp_path, monkeypatch):
-    spool = Spool(opened(tmp_path, segment_bytes=60))
-
-    def fails(_):
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fails)
-        for payload in (b"a", b"b", b"c"):
-            spool.add(payload * 50, 1, 100)
-        with pytest.raises(OSError, match="Input/output"):
-            spool.write()
-    assert [record.payload[:1] for record in spool.in_memory()] == [b"a", b"b", b"c"]
-    spool.write()
-    spool.sync()
-    assert (spool.in_memory(), [read[:1] for read in payloads(spool.journal)]) == ([], [b"a", b"b", b"c"])

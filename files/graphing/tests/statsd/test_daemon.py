@@ -13,19 +13,6 @@ from support import Carbon, Daemon, send, udp_socket
 
 
 @pytest.fixture
-def carbon():
-    listener = Carbon()
-    yield listener
-    listener.close()
-
-
-@pytest.fixture
-def inbox():
-    with udp_socket() as made:
-        yield made
-
-
-@pytest.fixture
 def start(tmp_path, engine_name):
     """Start daemons."""
 

@@ -24,8 +24,9 @@ class Stream:
 
     def __init__(self, out: IO[bytes], began: int) -> None:
         """Begin; `began` is the date of all members, in seconds since 1970."""
-        # Closed by `end`.
-        self._tar = tarfile.open(fileobj=out, mode="w|", bufsize=_BUFFER, format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        self._tar = tarfile.open(  # noqa: SIM115 - `end` closes it
+            fileobj=out, mode="w|", bufsize=_BUFFER, format=tarfile.PAX_FORMAT
+        )
         self.began = began
         self.files: dict[str, Entry] = {}
 

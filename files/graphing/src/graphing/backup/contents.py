@@ -3,14 +3,15 @@
 import base64
 import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 from graphing.backup import BackupError
 from graphing.backup.archive import Stream
 from graphing.backup.databases import Database, existing
+from graphing.core.polling import poll
 from graphing.whisperfile.layout import Broken, decode_layout
 
 LOCK_SECONDS = 60.0
@@ -90,17 +91,19 @@ def read_between_updates(path: Path, patience: float = LOCK_SECONDS) -> bytes:
 
     Raises BackupError if the lock is held for longer than `patience`, in seconds.
     """
-    end = time.monotonic() + patience
     with path.open("rb") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise BackupError(f"{path} has been locked for {patience:.0f} s. End what works on it.") from None
-                time.sleep(_PAUSE)
-            else:
-                return file.read()
+        if not poll(lambda: _has_locked(file), bool, patience, _PAUSE):
+            raise BackupError(f"{path} has been locked for {patience:.0f} s. End what works on it.")
+        return file.read()
+
+
+def _has_locked(file: BufferedReader) -> bool:
+    """Lock the file for reading unless somebody writes to it; return whether that was done."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def configuration_files(paths: Iterable[Path]) -> Iterator[tuple[str, bytes, int]]:

@@ -5,13 +5,13 @@ a point of now is in its file, everything older is in its own. The point stays: 
 """
 
 import socket
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphing.backup import BackupError
 from graphing.core.line import format_line
+from graphing.core.polling import poll
 from graphing.whisperfile.slots import NotWhisper, file_of, newest
 
 _CONNECT_SECONDS = 10.0
@@ -44,14 +44,12 @@ def _has_written(cache: Cache, whisper: Path, began: int, patience: float) -> bo
             carbon.sendall(format_line(cache.series, began, began).encode())
     except ConnectionRefusedError:
         return False
-    end = time.monotonic() + patience
-    while not is_filed(file_of(whisper, cache.series), began):
-        if time.monotonic() > end:
-            raise BackupError(
-                f"carbon-cache@{cache.name} has not written in {patience:g} s what it had got. Its disk is "
-                "too slow (carbon.agents.*.cache.size tells), or backup_wait too short."
-            )
-        time.sleep(_PAUSE)
+    file = file_of(whisper, cache.series)
+    if not poll(lambda: is_filed(file, began), bool, patience, _PAUSE):
+        raise BackupError(
+            f"carbon-cache@{cache.name} has not written in {patience:g} s what it had got. Its disk is "
+            "too slow (carbon.agents.*.cache.size tells), or backup_wait too short."
+        )
     return True
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from graphing.carboncache.query import CacheClient
+from graphing.core.polling import poll
 from graphing.store import StoreError
 
 _TIMEOUT = 10.0
@@ -95,10 +96,7 @@ class CarbonConfig:
     def watch(self, look: Callable[[], set[str]], seconds: float) -> set[str]:
         """Look again and again for that many seconds; return the first thing that is seen, or nothing."""
         self._say(f"watching for {seconds:.0f} s whether points still come")
-        end = time.monotonic() + seconds
-        while not (seen := look()) and time.monotonic() < end:
-            time.sleep(_PAUSE)
-        return seen
+        return poll(look, bool, seconds, _PAUSE)
 
     def _await_a_write(self, instance: str, since: float, wait: "_Wait") -> None:
         own = self.root / self.setting("CARBON_METRIC_PREFIX", instance, "carbon") / "agents"

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
+from graphing.core.polling import poll
 from graphing.store import StoreError
 from graphing.whisperfile.content import Content, decode, encode
 from graphing.whisperfile.library import whisper
@@ -195,11 +196,8 @@ def _has_locked(descriptor: int) -> bool:
 
 
 def _await(done: Callable[[], bool], complaint: str) -> None:
-    end = time.monotonic() + _DEADLINE
-    while not done():
-        if time.monotonic() > end:
-            raise StoreError(complaint)
-        time.sleep(_PAUSE)
+    if not poll(done, bool, _DEADLINE, _PAUSE):
+        raise StoreError(complaint)
 
 
 def _read(file: FileIO) -> bytes:

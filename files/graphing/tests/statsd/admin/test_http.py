@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from ports import reserve_port
 from programs import DEADLINE, wait_for
-from support import Carbon, Daemon, send, udp_socket
+from support import Carbon, Daemon, send
 
 from graphing.statsd.admin.http import HttpDoor
 from graphing.statsd.admin.status import Status, failing, page
@@ -188,7 +188,7 @@ def test_a_peer_that_does_not_go_after_its_answer_is_dropped(served):
     assert code(served.answer(peer)) == 200
     served.now += 5
     served.door.turn()
-    assert not served.door._connections
+    assert not served.door._listener.open
 
 
 def test_too_many_peers_are_turned_away_until_one_has_gone(served):
@@ -210,24 +210,6 @@ def test_peers_that_break_off_do_no_harm(served):
 
 
 # The daemon
-
-
-@pytest.fixture
-def carbon():
-    listener = Carbon()
-    yield listener
-    listener.close()
-
-
-@pytest.fixture
-def inbox():
-    with udp_socket() as made:
-        yield made
-
-
-@pytest.fixture
-def port():
-    return reserve_port()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import stat
 import threading
 
 import pytest
-from ports import reserve_port
 from statsd_support import has_ipv6
 
 from graphing.statsd.intake import sockets as module
@@ -44,11 +43,6 @@ def passing(held, monkeypatch):
         monkeypatch.setattr(module, "passed_sockets", lambda: list(sockets))
 
     return passer
-
-
-@pytest.fixture
-def port():
-    return reserve_port()
 
 
 def made(family, kind, address, *, listening=False):

@@ -33,13 +33,6 @@ SO_RCVBUFFORCE = 33
 """asm-generic/socket.h"""
 
 
-@pytest.fixture
-def carbon():
-    listener = Carbon()
-    yield listener
-    listener.close()
-
-
 class Flood:
     """Sends numbered datagrams until it is stopped."""
 

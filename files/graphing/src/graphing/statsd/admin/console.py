@@ -36,41 +36,33 @@ class Console:
     """The listener and its connections."""
 
     def __init__(self, listener: socket.socket, view: View, clock: Callable[[], float] = time.monotonic) -> None:
-        self._listener = Listener(listener, _CONNECTIONS, "a connection to the console", _log)
+        self._listener: Listener[_ConsoleConnection] = Listener(
+            listener, _CONNECTIONS, "a connection to the console", _log
+        )
         self._commands = Commands(view)
         self._clock = clock
         self._next_check = clock()
-        self._connections: dict[int, _ConsoleConnection] = {}
         self._active: deque[_ConsoleConnection] = deque()
         """Those that can go on, in the order of their turns."""
-        self._epoll = select.epoll()
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     def turn(self) -> None:
         """Do what there is to do for a few milliseconds; never waits, never raises on what a peer does."""
-        for fd, event in self._epoll.poll(0):
-            if fd == self._listener.fileno():
-                self._accept()
+        for connection, event in self._listener.events():
+            if connection is None:
+                self._listener.accept(lambda connected: _ConsoleConnection(connected, self._clock()), _refuse)
             elif event & (select.EPOLLERR | select.EPOLLHUP):
                 # Both directions are gone: nobody is there to read on.
-                self._forget(self._connections[fd])
+                self._forget(connection)
             else:
-                self._wake(self._connections[fd], event)
+                self._wake(connection, event)
         if self._clock() >= self._next_check:
             self._check()
         self._work()
 
     def close(self) -> None:
         """Close the listener and all connections."""
-        for connection in list(self._connections.values()):
-            self._forget(connection)
-        self._epoll.close()
         self._listener.close()
-
-    def _accept(self) -> None:
-        for connected in self._listener.accept(lambda: len(self._connections), _refuse):
-            self._connections[connected.fileno()] = _ConsoleConnection(connected, self._clock())
-            self._epoll.register(connected.fileno(), select.EPOLLIN)
+        self._active.clear()
 
     def _wake(self, connection: "_ConsoleConnection", event: int) -> None:
         if connection in self._active:
@@ -101,25 +93,23 @@ class Console:
                 self._active.append(connection)
             if waits_for != connection.registered:
                 # An event that is of no use now would be reported again and again.
-                self._epoll.modify(connection.socket.fileno(), waits_for)
+                self._listener.await_event(connection, waits_for)
                 connection.registered = waits_for
 
     def _check(self) -> None:
         """Look after the connections that wait."""
         now = self._clock()
         self._next_check = now + _CHECK_SECONDS
-        for connection in list(self._connections.values()):
+        for connection in list(self._listener.open.values()):
             if connection.is_overdue(now):
                 self._forget(connection)
             elif connection not in self._active and connection.finish_late_input(now):
                 self._active.append(connection)
 
     def _forget(self, connection: "_ConsoleConnection") -> None:
-        self._epoll.unregister(connection.socket.fileno())
-        del self._connections[connection.socket.fileno()]
         with contextlib.suppress(ValueError):
             self._active.remove(connection)
-        connection.socket.close()
+        self._listener.forget(connection)
 
 
 def _refuse(connected: socket.socket) -> None:

@@ -6,7 +6,6 @@ it whole; a peer that is slow, or says too much, costs a descriptor for a few se
 
 import contextlib
 import logging
-import select
 import socket
 import time
 from collections.abc import Callable
@@ -29,37 +28,26 @@ class HttpDoor:
     def __init__(
         self, listener: socket.socket, look: Callable[[], Status], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._listener = Listener(listener, _CONNECTIONS, "a request for health", _log)
+        self._listener: Listener[_HttpConnection] = Listener(listener, _CONNECTIONS, "a request for health", _log)
         self._look = look
         self._clock = clock
-        self._connections: dict[int, _HttpConnection] = {}
-        self._epoll = select.epoll()
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
 
     def turn(self) -> None:
         """Do what there is to do; never waits, never raises on what a peer does."""
-        for fd, _ in self._epoll.poll(0):
-            if fd == self._listener.fileno():
-                self._accept()
+        for connection, _ in self._listener.events():
+            if connection is None:
+                self._listener.accept(lambda connected: _HttpConnection(connected, self._clock() + _SECONDS))
             else:
-                self._read(self._connections[fd])
-        if self._connections:
+                self._read(connection)
+        if self._listener.open:
             now = self._clock()
-            for connection in list(self._connections.values()):
+            for connection in list(self._listener.open.values()):
                 if now >= connection.deadline:
-                    self._forget(connection)
+                    self._listener.forget(connection)
 
     def close(self) -> None:
         """Close the listener and all connections."""
-        for connection in list(self._connections.values()):
-            self._forget(connection)
-        self._epoll.close()
         self._listener.close()
-
-    def _accept(self) -> None:
-        for connected in self._listener.accept(lambda: len(self._connections)):
-            self._connections[connected.fileno()] = _HttpConnection(connected, self._clock() + _SECONDS)
-            self._epoll.register(connected.fileno(), select.EPOLLIN)
 
     def _read(self, connection: "_HttpConnection") -> None:
         try:
@@ -69,7 +57,7 @@ class HttpDoor:
         except OSError:
             data = b""
         if not data:
-            self._forget(connection)
+            self._listener.forget(connection)
         elif not connection.answered:
             self._append(connection, data)
 
@@ -82,11 +70,6 @@ class HttpDoor:
             connection.socket.send(answer(bytes(connection.request), self._look))
             # The peer closes next: closing with something unread would be a reset, which can overtake the answer.
             connection.socket.shutdown(socket.SHUT_WR)
-
-    def _forget(self, connection: "_HttpConnection") -> None:
-        self._epoll.unregister(connection.socket.fileno())
-        del self._connections[connection.socket.fileno()]
-        connection.socket.close()
 
 
 class _HttpConnection:
