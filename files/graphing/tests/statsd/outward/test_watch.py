@@ -8,8 +8,7 @@ from ports import reserve_port
 from programs import DEADLINE, wait_for
 from support import Carbon
 
-from graphing.net import dialing
-from graphing.net.dialing import Dialing, ended
+from graphing.net.dialing import ended
 from graphing.statsd.outward import watch as module
 from graphing.statsd.outward.watch import Watch
 
@@ -126,42 +125,3 @@ def test_a_server_that_vanished_without_a_word_was_last_alive_before_the_silence
     assert returns[0] <= last - module._SILENT_SECONDS
     watch.close()
     carbon.close()
-
-
-def test_dialing_tries_each_address(monkeypatch):
-    carbon = Carbon()
-    kind = socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ""
-    servers = ("255.255.255.255", 1), ("127.0.0.1", reserve_port()), ("127.0.0.1", carbon.port)
-    addresses = [(*kind, server) for server in servers]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: list(addresses))
-    dialing = Dialing("several", 2003)
-    connection = wait_for(dialing.turn, "a connection")
-    assert connection.getpeername() == ("127.0.0.1", carbon.port)
-    connection.close()
-    carbon.close()
-    dialing = Dialing("several", 2003)
-    with pytest.raises(ConnectionRefusedError):
-        wait_for(dialing.turn, "an error")
-    assert dialing.fileno() == -1
-
-
-def test_dialing_gives_up_an_address_that_does_not_answer(monkeypatch):
-    monkeypatch.setattr(dialing, "_CONNECT_TIMEOUT", 0.0)
-    monkeypatch.setattr(dialing, "_ready", lambda *_: False)
-    attempt = Dialing("127.0.0.1", reserve_port())
-    with pytest.raises(TimeoutError, match="no answer"):
-        attempt.turn()
-
-
-def test_a_connection_to_itself_is_none():
-    # Bound and connected to one address: what TCP may do by chance on one host.
-    port = reserve_port()
-    own = socket.socket()
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    own.bind(("127.0.0.1", port))
-    own.connect(("127.0.0.1", port))
-    dialing = Dialing("127.0.0.1", port)
-    dialing.close()
-    dialing._socket = own
-    with pytest.raises(ConnectionRefusedError):
-        dialing.turn()
