@@ -10,8 +10,22 @@ from pathlib import PurePath
 from typing import Any
 
 # A folder that is not there is one without files. What is restored takes the place of all that is there.
-DUMP = 'if cd "$1"; then exec tar --create .; else exec tar --create --files-from=/dev/null; fi 2>/dev/null'
-LOAD = 'mkdir -p "$1" && find "$1" -mindepth 1 -delete && exec tar --extract --preserve-permissions --directory="$1"'
+# A folder that was never made is an empty archive; one that can't be read is a failure with tar's words.
+DUMP = """
+set -eu
+if [ -e "$1" ]; then exec tar --create --directory="$1" .; fi
+exec tar --create --files-from=/dev/null
+"""
+# All of the archive, or what was there before: it is unpacked beside the folder and then takes its place.
+LOAD = """
+set -eu
+rm -rf "$1.restored" "$1.replaced"
+mkdir -p "$1.restored"
+tar --extract --preserve-permissions --directory="$1.restored"
+if [ -e "$1" ]; then mv "$1" "$1.replaced"; fi
+mv "$1.restored" "$1"
+rm -rf "$1.replaced"
+"""
 
 
 def as_databases(folders: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
